@@ -1,0 +1,1 @@
+"""Measures ddmiddleware, ddtrace and OpenTelemetry side by side: `python -m benchmarks` from the repository's root."""

@@ -1,0 +1,79 @@
+"""`python -m benchmarks`: runs the benchmarks, prints tables and verdicts, writes RESULTS.md and the raw figures."""
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable
+
+from benchmarks.down import measure_down
+from benchmarks.figures import Outcome
+from benchmarks.imports import measure_import
+from benchmarks.peers import ROOT, WORK
+from benchmarks.processes import Progress
+from benchmarks.report import as_text, machine, results, verdict_table
+from benchmarks.spans import measure_disabled, measure_spans
+from benchmarks.web import measure_requests
+
+BENCHMARKS: dict[str, Callable[[int, bool, Progress], Outcome]] = {
+    "spans": measure_spans,
+    "disabled": measure_disabled,
+    "import": measure_import,
+    "requests": measure_requests,
+    "down": measure_down,
+}
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure ddmiddleware, ddtrace and OpenTelemetry side by side, in CPU time.",
+        epilog="Exit status: 0 when all was measured, 1 when a budget is exceeded with --check, 2 when something "
+        "was not measured. Raw figures go to benchmarks/.work/; benchmarks/RESULTS.md is written by a full run only.",
+    )
+    parser.add_argument("--quick", action="store_true", help="two rounds of less work: rough figures in two minutes")
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds to take medians over (7; with --quick 2)")
+    parser.add_argument("--only", metavar="NAMES", help=f"comma-separated: {','.join(BENCHMARKS)}")
+    parser.add_argument("--check", action="store_true", help="exit with 1 when a budget is exceeded")
+    arguments = parser.parse_args()
+    arguments.names = arguments.only.split(",") if arguments.only else list(BENCHMARKS)
+    if unknown := set(arguments.names) - set(BENCHMARKS):
+        parser.error(f"unknown benchmark: {', '.join(sorted(unknown))}")
+    if arguments.rounds is None:
+        arguments.rounds = 2 if arguments.quick else 7
+    if arguments.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    return arguments
+
+
+def main() -> int:
+    arguments = _arguments()
+    load_at_start = os.getloadavg()
+    WORK.mkdir(exist_ok=True)
+    for log in WORK.glob("*.log"):
+        log.unlink()
+    progress = Progress()
+    outcomes: dict[str, Outcome] = {}
+    for number, name in enumerate(arguments.names, 1):
+        progress.heading(f"[{number}/{len(arguments.names)}] {name}")
+        outcomes[name] = BENCHMARKS[name](arguments.rounds, arguments.quick, progress)
+        progress.clear()
+        print("\n".join(map(as_text, outcomes[name].tables)), flush=True)
+    facts = machine(load_at_start)
+    verdicts = [verdict for outcome in outcomes.values() for verdict in outcome.verdicts]
+    print(as_text(verdict_table(verdicts)))
+    raw = {name: dataclasses.asdict(outcome) for name, outcome in outcomes.items()}
+    (WORK / "raw.json").write_text(json.dumps({"machine": dict(facts), **raw}, indent=1))
+    if not arguments.quick and not arguments.only:
+        (ROOT / "benchmarks" / "RESULTS.md").write_text(results(outcomes, facts, arguments.rounds))
+        print("Written: benchmarks/RESULTS.md")
+    problems = [f"{name}: {why}" for name, outcome in outcomes.items() for why in outcome.problems]
+    if problems:
+        print("Not measured:", *problems, sep="\n  ", file=sys.stderr)
+        return 2
+    return int(arguments.check and any(verdict.word == "over" for verdict in verdicts))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

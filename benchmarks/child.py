@@ -1,0 +1,76 @@
+"""A peer in a process of its own: `python -m benchmarks.child MODULE`, one JSON command a line, one JSON answer each.
+
+Commands: `{"do": "flush"}`, `{"do": "spans", "shape": "nested", "bursts": 4}`,
+`{"do": "paced", "seconds": 3, "spans_per_s": 2000}`, `{"do": "requests", "app": "flask", "bursts": 3, "requests": 200}`.
+The end of the input lets the process exit the ordinary way, its exit handlers included.
+"""
+
+import importlib
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+# First of all imports that matter: ddtrace.auto wants to come before what it patches.
+PEER = importlib.import_module(sys.argv[1])
+
+from benchmarks.apps import APPS  # noqa: E402
+from benchmarks.workload import SHAPES, Tracing, burst, paced  # noqa: E402
+
+
+def _cpu_s() -> float:
+    """CPU seconds of the whole process, its background threads included."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+class _Commands:
+    def __init__(self, tracing: Tracing) -> None:
+        self.tracing = tracing
+        self.apps: dict[str, Callable[[int], None]] = {}
+
+    def flush(self) -> dict[str, Any]:
+        self.tracing.flush()
+        return {}
+
+    def spans(self, shape: str, bursts: int) -> dict[str, Any]:
+        start = _cpu_s()
+        for _ in range(bursts):
+            burst(self.tracing, SHAPES[shape])
+        spans = bursts * SHAPES[shape].traces_per_burst * SHAPES[shape].spans
+        return {"cpu_s": _cpu_s() - start, "made": spans}
+
+    def paced(self, seconds: float, spans_per_s: int) -> dict[str, Any]:
+        start, start_s = _cpu_s(), time.monotonic()
+        made = paced(self.tracing, SHAPES["nested"], seconds, spans_per_s)
+        return {"cpu_s": _cpu_s() - start, "made": made, "took_s": time.monotonic() - start_s}
+
+    def requests(self, app: str, bursts: int, requests: int) -> dict[str, Any]:
+        if not self.apps:
+            PEER.instrument()
+        if app not in self.apps:
+            self.apps[app] = APPS[app]()
+        start = _cpu_s()
+        for _ in range(bursts):
+            self.apps[app](requests)
+            self.tracing.flush()
+        return {"cpu_s": _cpu_s() - start, "made": bursts * requests}
+
+
+def main() -> None:
+    # A library that prints would break the protocol: standard output is kept for the answers.
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    commands = _Commands(PEER.start())
+    print(json.dumps({"threads": len(os.listdir("/proc/self/task"))}), file=answers)
+    for line in sys.stdin:
+        command = json.loads(line)
+        print(json.dumps(getattr(commands, command.pop("do"))(**command)), file=answers)
+    answers.close()
+
+
+if __name__ == "__main__":
+    main()

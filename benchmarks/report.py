@@ -1,0 +1,96 @@
+"""The results as text for a terminal and as Markdown for the repository."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.figures import Outcome, Table, Verdict, number
+
+_PACKAGES = ("ddmiddleware", "ddtrace", "opentelemetry-sdk", "opentelemetry-instrumentation", "flask", "starlette")
+
+_HOW_TO_READ = """\
+- Every figure is CPU time of the whole process, background threads included. Absolute figures move with the machine
+  and its load by a factor of two; ratios are taken within a round, where the peers take turns, and are what to trust.
+- "ddmiddleware / peer" below 1 means that ddmiddleware is cheaper: 0.1 is a tenth of the peer's cost. Budgets against
+  ddtrace are judged against whichever of its two configurations is the cheaper one.
+- Peers run at their defaults with every trace sampled, and send to a real server in another process, which decodes what
+  it got. A row counts only when every span and tag arrived.
+- Spans are made in bursts of about 1000 and flushed inside the measured time; what a peer does on its own while others
+  have their turn (heartbeats of ddtrace, for one) is not counted.
+- Nothing here says anything about latency or throughput of a service.
+"""
+
+
+def machine(load_at_start: tuple[float, float, float]) -> list[tuple[str, str]]:
+    """What the figures depend on; no host name and no path."""
+    loads = " / ".join(f"{load:.1f}" for load in (load_at_start[0], os.getloadavg()[0]))
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
+    return [
+        ("Date", datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")),
+        ("CPU", f"{_cpu_model()}, {len(os.sched_getaffinity(0))} cores"),
+        ("Load average (1 min) at start / at end", loads),
+        ("System", f"{platform.system()} {platform.release()}"),
+        ("Python", f"{platform.python_implementation()} {platform.python_version()}"),
+        ("Versions", versions),
+    ]
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def verdict_table(verdicts: Sequence[Verdict]) -> Table:
+    rows = [
+        [
+            verdict.what,
+            f"<= {verdict.budget:g} {verdict.unit}".strip(),
+            f"{number(verdict.measured, 3 if verdict.unit == 'x' else 2)} {verdict.unit}".strip()
+            if verdict.word != "not measured"
+            else "-",
+            verdict.word,
+        ]
+        for verdict in verdicts
+    ]
+    return Table("Budgets", ("what", "budget", "measured", "verdict"), rows)
+
+
+def as_text(table: Table) -> str:
+    columns = list(zip(table.header, *table.rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (table.header, ["-" * width for width in widths], *table.rows)
+    ]
+    return "\n".join([table.title, "=" * len(table.title), *lines, *([table.note] if table.note else []), ""])
+
+
+def as_markdown(table: Table) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in (table.header, ["---"] * len(table.header), *table.rows)]
+    return "\n".join([f"## {table.title}", "", *lines, "", *([table.note, ""] if table.note else [])])
+
+
+def results(outcomes: dict[str, Outcome], facts: list[tuple[str, str]], rounds: int) -> str:
+    """The page benchmarks/RESULTS.md."""
+    verdicts = [verdict for outcome in outcomes.values() for verdict in outcome.verdicts]
+    tables = [verdict_table(verdicts), *(table for outcome in outcomes.values() for table in outcome.tables)]
+    problems = [f"- {name}: {why}" for name, outcome in outcomes.items() for why in outcome.problems]
+    parts = [
+        "# Benchmark results",
+        "",
+        f"Written by `python -m benchmarks` ({rounds} rounds). Do not edit: run it again.",
+        "",
+        *(f"- {name}: {value}" for name, value in facts),
+        "",
+        "## How to read this",
+        "",
+        _HOW_TO_READ,
+        *(["## Not measured", "", *problems, ""] if problems else []),
+        *map(as_markdown, tables),
+    ]
+    return "\n".join(parts).rstrip() + "\n"

@@ -1,0 +1,66 @@
+"""CPU added per request, in process: Flask through WSGI, Starlette through ASGI, with no server in between."""
+
+from benchmarks.apps import APPS
+from benchmarks.figures import Outcome, Table, Verdict, differences, number, ratios, worst
+from benchmarks.peers import DDTRACES, NOTHING, OPENTELEMETRY, OURS, TRACERS, Peer
+from benchmarks.processes import Child, NotMeasuredError, Progress, Sink
+from benchmarks.rounds import Cells, Pass, take_turns
+
+# 200 requests are 1800 spans of ddtrace with Flask, and 600 of OpenTelemetry with Starlette: below every queue limit.
+_REQUESTS = 200
+
+
+def measure_requests(rounds: int, quick: bool, progress: Progress) -> Outcome:
+    """Bursts of requests, each flushed inside the measured time, against the same without a tracer."""
+    bursts = 1 if quick else 3
+
+    def measure(child: Child, sink: Sink, case: str) -> Pass:
+        before = sink.counted()
+        answer = child.ask("requests", app=case, bursts=bursts, requests=_REQUESTS)
+        after = sink.counted()
+        made = answer["made"]
+        spans = (after["spans"] - before["spans"]) / made
+        if child.peer is not NOTHING and (spans < 1 or spans != int(spans)):
+            raise NotMeasuredError(f"{spans:.3f} spans per request reached the sink: some are missing.")
+        names = sorted(name for name, count in after["names"].items() if count > before["names"].get(name, 0))
+        return Pass(answer["cpu_s"] * 1e6 / made, {"spans per request": spans, "names": names})
+
+    cells = take_turns((NOTHING, *TRACERS), list(APPS), rounds, 3, measure, progress)
+    tables = [
+        Table(
+            f"CPU per request: {case.capitalize()}, hello with an int parameter",
+            ("peer", "CPU us per request", "added us", "ddmiddleware / peer, added", "spans per request"),
+            [_request_row(cells, peer, case) for peer in (NOTHING, *TRACERS)],
+            "Whole process; median over rounds (min-max); added = minus the same round's baseline.",
+        )
+        for case in APPS
+    ]
+    flask_ddtrace = worst(_added_ratio(cells, peer, "flask") for peer in DDTRACES)
+    starlette_ddtrace = worst(_added_ratio(cells, peer, "starlette") for peer in DDTRACES)
+    verdicts = [
+        Verdict("CPU added per Flask request, of ddtrace", 0.08, flask_ddtrace, "x"),
+        Verdict("CPU added per Flask request, of OpenTelemetry", 0.2, _added_ratio(cells, OPENTELEMETRY, "flask"), "x"),
+        Verdict("CPU added per Starlette request, of ddtrace", 0.15, starlette_ddtrace, "x"),
+        Verdict(
+            "CPU added per Starlette request, of OpenTelemetry",
+            0.15,
+            _added_ratio(cells, OPENTELEMETRY, "starlette"),
+            "x",
+        ),
+    ]
+    return Outcome(tables, verdicts, cells.problems(), cells.raw())
+
+
+def _added_ratio(cells: Cells, peer: Peer, case: str) -> float:
+    baseline = cells.get(NOTHING, case)
+    return ratios(differences(cells.get(OURS, case), baseline), differences(cells.get(peer, case), baseline)).median
+
+
+def _request_row(cells: Cells, peer: Peer, case: str) -> list[str]:
+    series, baseline = cells.get(peer, case), cells.get(NOTHING, case)
+    if peer is NOTHING:
+        return [peer.label, series.text(), "-", "-", "-"]
+    added = differences(series, baseline)
+    ratio = "1" if peer is OURS else ratios(differences(cells.get(OURS, case), baseline), added).text(3)
+    spans = number(cells.sight(peer, case, "spans per request", float("nan")), 0)
+    return [peer.label, series.text(), added.text(), ratio, spans]

@@ -1,0 +1,114 @@
+"""The Datadog agent's protocol: `/info`, the three trace endpoints, and what tracers post besides.
+
+Everything answers to POST and PUT, as tracers of different age use either.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from ddmiddleware.collector.body import BodyError, read_body
+from ddmiddleware.collector.chunk import Chunk, pack
+from ddmiddleware.collector.database import StoreError
+from ddmiddleware.collector.decoding import PayloadError, Trace, decode_v04, decode_v05
+from ddmiddleware.collector.store import QueueFullError, Store
+
+log = logging.getLogger(__name__)
+
+# A body up to this size is decoded within a few milliseconds; a larger one goes to a thread, so that others are
+# answered meanwhile.
+INLINE_BODY = 32 * 2**10
+
+_METHODS = ["POST", "PUT"]
+_TYPES = ("application/msgpack", "application/x-msgpack", "")
+
+Decoder = Callable[[bytes], Iterator[Trace]]
+
+
+class Agent:
+    """Takes traces into a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes of the protocol."""
+        decoders = {"/v0.3/traces": decode_v04, "/v0.4/traces": decode_v04, "/v0.5/traces": decode_v05}
+        return [
+            Route("/info", _info(list(decoders))),
+            *(Route(path, self._taker(decoder), methods=_METHODS) for path, decoder in decoders.items()),
+            Route("/telemetry/proxy/{rest:path}", _ignore, methods=_METHODS),
+            Route("/v0.7/config", _ignore, methods=_METHODS),
+            Route("/v0.6/stats", _ignore, methods=_METHODS),
+        ]
+
+    def _taker(self, decoder: Decoder) -> Callable[[Request], object]:
+        async def take(request: Request) -> Response:
+            try:
+                chunks = await _chunks(request, decoder)
+                self._store.put(chunks)
+            except BodyError as error:
+                return _refusal(request, error.status, str(error))
+            except PayloadError as error:
+                log.warning("%s: refused a payload: %s", request.url.path, error)
+                return _refusal(request, 400, str(error))
+            except QueueFullError:
+                return _refusal(request, 429, "traces arrive faster than they can be stored")
+            except StoreError as error:
+                return _refusal(request, 507, str(error))
+            except ClientDisconnect:
+                return Response(status_code=400)
+            # The rate for every service and environment that no other key names: keep all.
+            return JSONResponse({"rate_by_service": {"service:,env:": 1.0}})
+
+        return take
+
+
+async def _chunks(request: Request, decoder: Decoder) -> list[Chunk]:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in _TYPES:
+        raise BodyError(415, f"the content type {kind!r} is not supported; use application/msgpack")
+    body = await read_body(request)
+    if len(body) <= INLINE_BODY:
+        return [pack(trace) for trace in decoder(body)]
+    return await run_in_threadpool(lambda: [pack(trace) for trace in decoder(body)])
+
+
+def _refusal(request: Request, status: int, reason: str) -> Response:
+    headers = {"Retry-After": "1"} if status in (429, 507) else {}
+    if status in (413, 415):
+        # The rest of the body is not read.
+        headers["Connection"] = "close"
+    return JSONResponse({"error": f"{request.url.path}: {reason}"}, status, headers)
+
+
+def _info(endpoints: list[str]) -> Callable[[Request], Response]:
+    body = {
+        "version": f"ddmiddleware-{version('ddmiddleware')}",
+        "endpoints": endpoints,
+        "client_drop_p0s": False,
+        "span_meta_structs": False,
+        "long_running_spans": False,
+        "config": {},
+    }
+
+    def info(request: Request) -> Response:
+        return JSONResponse(body)
+
+    return info
+
+
+async def _ignore(request: Request) -> Response:
+    """Take what tracers post unasked, so that they log no error, and keep nothing of it."""
+    try:
+        await read_body(request)
+    except BodyError as error:
+        return _refusal(request, error.status, str(error))
+    except ClientDisconnect:
+        return Response(status_code=400)
+    return JSONResponse({})

@@ -1,0 +1,141 @@
+"""What every framework shares: how a request becomes a span, and when that span ends.
+
+A framework's module only translates its own events to the methods of ``Request``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+from ddmiddleware.tracing import active, default_settings, default_tracer, extract_headers
+
+# Where a request that is being served is found again: a key of the WSGI environ or the ASGI scope.
+KEY = "ddmiddleware.request"
+
+# RFC 9110, section 9, and RFC 5789. Anything else could be anything, and so be any number of resources.
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"))
+
+
+class Request:
+    """One request being served, and its span.
+
+    The resource is the method and the route's full template; a raw path never becomes one. The span ends with the last
+    byte of the body, and stays the active one of what goes on after that: the rule for finished spans then makes such
+    work a trace of its own, linked to the request. Whoever begins a request puts back what was active before.
+    """
+
+    __slots__ = ("_error", "_gone", "_method", "_prefix", "_routed", "span")
+
+    def __init__(
+        self, component: str, method: str, url: str, agent: str, headers: Mapping[str, str], prefix: str = ""
+    ) -> None:
+        """Start the span and make it the active one.
+
+        *headers* are those of the trace context, names in lower case; *prefix* is what an ASGI server cuts off the path
+        before the application sees it.
+        """
+        self._method = method if method in _METHODS else "_OTHER"
+        self._prefix = prefix
+        self._routed = False
+        self._gone = False
+        self._error: BaseException | None = None
+        remote = extract_headers(headers) if headers else None
+        if remote is not None:
+            active.set(remote)
+        self.span = span = default_tracer.trace(f"{component}.request", service_of(component), self._method, "web")
+        tags = span._meta
+        tags["component"] = component
+        tags["span.kind"] = "server"
+        tags["http.method"] = self._method
+        tags["http.url"] = url
+        if agent:
+            tags["http.useragent"] = agent
+        span._metrics["_dd.measured"] = 1
+
+    def adopt(self, component: str) -> None:
+        """Name the span after the framework that serves it, below a middleware that knew no framework."""
+        span = self.span
+        span.name = f"{component}.request"
+        span.service = service_of(component) or span.service
+        span._meta["component"] = component
+
+    def mounted(self, prefix: str) -> None:
+        """Enter an application that is mounted under the template *prefix*; it may have routes of its own, or none."""
+        self._prefix += prefix
+        self._name(self._prefix + "/{path}")
+
+    def matched(self, route: str, script_name: str = "") -> None:
+        """Name the resource: *route* is the template that the innermost router found.
+
+        *script_name* is what WSGI middleware cut off the path before it; the templates of mounts say it better.
+        """
+        self._routed = True
+        self._name((self._prefix or script_name) + route)
+
+    def _name(self, template: str) -> None:
+        span = self.span
+        span._meta["http.route"] = template
+        span.resource = f"{self._method} {template}"
+
+    def answered(self, status: int) -> None:
+        """Note the status of the response that begins."""
+        span = self.span
+        span._meta["http.status_code"] = str(status)
+        if status in default_settings["DD_TRACE_HTTP_SERVER_ERROR_STATUSES"]:
+            span.error = 1
+            # Whoever answers an error from an ``except`` block answers that exception, whatever the framework.
+            error = sys.exc_info()[1]
+            if isinstance(error, Exception):
+                self._error = error
+        if status >= 300 and not self._routed and (status in (404, 405) or "http.route" not in span._meta):
+            span._meta.pop("http.route", None)
+            span.resource = f"{self._method} {status}"
+
+    def handled(self, error: BaseException) -> None:
+        """Note an exception that the framework turns into a response; it counts if that response is an error."""
+        self._error = error
+
+    def failed(self, error: BaseException) -> None:
+        """Note an exception that leaves the application: the server answers it, with 500 if nothing was sent yet.
+
+        A cancelled or closed request has not failed: its client is gone.
+        """
+        if self.span.duration_ns is not None:
+            return
+        if not isinstance(error, (Exception, SystemExit, KeyboardInterrupt)):
+            self.disconnected()
+        if not self._gone:
+            self._error = None
+            self.span._meta.setdefault("http.status_code", "500")
+            self.span.set_exc_info(type(error), error, error.__traceback__)
+
+    def disconnected(self) -> None:
+        """Note that the client is gone: what still goes wrong because of that is no error."""
+        if self.span.duration_ns is None:
+            self._gone = True
+            self.span._meta["http.disconnected"] = "true"
+
+    def finish(self) -> None:
+        """End the span; a second call changes nothing. The span stays active: see the class."""
+        span = self.span
+        if span.duration_ns is not None:
+            return
+        error, self._error = self._error, None
+        try:
+            if error is not None and span.error:
+                span.set_exc_info(type(error), error, error.__traceback__)
+        finally:
+            current = active.get()
+            span.finish()
+            active.set(current)
+
+
+_services: dict[str, str | None] = {}
+
+
+def service_of(component: str) -> str | None:
+    """Return the service that ``DD_<COMPONENT>_SERVICE`` gives a framework's requests, or None for the default."""
+    if component not in _services:
+        _services[component] = default_settings.text(f"DD_{component.upper()}_SERVICE") or None
+    return _services[component]

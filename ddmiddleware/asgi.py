@@ -1,0 +1,148 @@
+"""Middleware for any ASGI application (https://asgi.readthedocs.io).
+
+The span of a request ends with its last body message, not with the application's return: background tasks come after
+it. A websocket's span ends when its handshake is answered. Nothing is done at a lifespan but one flush at its end, for
+servers that leave by a signal and so run no exit handlers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from ddmiddleware._request import KEY, Request
+from ddmiddleware.tracing import EXTRACTED_HEADERS, active, default_settings, default_tracer, guarded
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# With these a response is complete, or a handshake answered, unless they say that more follows.
+_LAST = frozenset(
+    (
+        "http.response.body",
+        "http.response.pathsend",
+        "http.response.zerocopysend",
+        "websocket.accept",
+        "websocket.close",
+        "websocket.http.response.body",
+    )
+)
+_HEADERS = {name.encode(): name for name in (*EXTRACTED_HEADERS, "host", "user-agent")}
+
+
+class TraceMiddleware:
+    """Wrap an ASGI application: ``app = TraceMiddleware(app)``."""
+
+    def __init__(self, app: ASGIApp, component: str = "asgi") -> None:
+        self.app = app
+        self._component = component
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await serve(self.app, scope, receive, send, self._component)
+
+
+async def serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, component: str) -> None:
+    """Call *app* under the span of its request; one that is there already is kept, and named after *component*."""
+    outside = active.get()
+    request = None
+    with guarded:
+        kind = scope["type"]
+        if kind == "http" or kind == "websocket":
+            request = _begin(scope, component)
+            if request is not None:
+                receive, send = _receiving(request, receive), _responding(request, send)
+        elif kind == "lifespan":
+            send = _flushing(send)
+    if request is None:
+        active.set(outside)  # where it failed half-way
+        await app(scope, receive, send)
+        return
+    try:
+        await app(scope, receive, send)
+    except BaseException as error:
+        with guarded:
+            request.failed(error)
+        raise
+    finally:
+        with guarded:
+            request.finish()
+        active.set(outside)
+
+
+def _begin(scope: Scope, component: str) -> Request | None:
+    if not default_tracer.enabled:
+        return None
+    outer = scope.get(KEY)
+    if outer is not None:
+        if component != "asgi":
+            outer.adopt(component)
+        return None
+    found: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        if name in _HEADERS:
+            key, text = _HEADERS[name], value.decode("latin-1")
+            # RFC 9110, section 5.3: a repeated header is a list. Of traceparent there must be no two: none is valid.
+            found[key] = f"{found[key]},{text}" if key in found else text
+    host = found.pop("host", None)
+    if host is None:
+        host, port = scope.get("server") or ("", None)
+        host = f"{host}:{port}" if port else host
+    agent = found.pop("user-agent", "")
+    root = scope.get("root_path", "")
+    path = scope["path"]
+    # Since version 3 of the specification's HTTP part the path includes the root path; servers differ.
+    full = path if path.startswith(root) else root + path
+    request = Request(
+        component, scope.get("method", "GET"), f"{scope.get('scheme', 'http')}://{host}{full}", agent, found, root
+    )
+    scope[KEY] = request
+    return request
+
+
+def _receiving(request: Request, receive: Receive) -> Receive:
+    async def receiving() -> Message:
+        message = await receive()
+        with guarded:
+            if message["type"] == "http.disconnect":
+                request.disconnected()
+        return message
+
+    return receiving
+
+
+def _responding(request: Request, send: Send) -> Send:
+    async def responding(message: Message) -> None:
+        last = False
+        with guarded:
+            kind = message["type"]
+            if kind == "http.response.start" or kind == "websocket.http.response.start":
+                request.answered(message["status"])
+            elif kind == "websocket.accept":
+                request.answered(101)
+            elif kind == "websocket.close" and not request.span.finished:
+                request.answered(403)
+            last = kind in _LAST and not message.get("more_body", False)
+        try:
+            await send(message)
+        except OSError:  # what the specification asks a server to raise when the client is gone
+            with guarded:
+                request.disconnected()
+            raise
+        if last:
+            with guarded:
+                request.finish()
+
+    return responding
+
+
+def _flushing(send: Send) -> Send:
+    async def flushing(message: Message) -> None:
+        with guarded:
+            if message["type"].startswith("lifespan.shutdown."):
+                default_tracer.flush(default_settings["DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS"])
+        await send(message)
+
+    return flushing

@@ -1,0 +1,53 @@
+"""``ddmiddleware COMMAND``: the tools that belong to the suite."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from ddmiddleware.tracing import __version__
+
+_HELP = """\
+usage: ddmiddleware COMMAND [ARGUMENT ...]
+
+commands:
+  collector   store traces on this machine and show them in the browser
+  run         run a program with tracing: the same as ddmiddleware-run
+  info        show the settings in force and whether the collector can be reached
+
+options:
+  -v, --version  show the version
+  -h, --help     show this text; ddmiddleware COMMAND --help tells more of a command
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    rest = list(sys.argv[1:] if arguments is None else arguments)
+    command = rest.pop(0) if rest else ""
+    if command == "collector":
+        from ddmiddleware import collector
+
+        return collector.main(rest)
+    if command == "run":
+        from ddmiddleware import run
+
+        return run.main(rest)
+    if command == "info":
+        from ddmiddleware import run
+
+        return run.main(["--info"])
+    if command in ("-v", "--version"):
+        print(f"ddmiddleware {__version__}")
+        return 0
+    if command in ("-h", "--help"):
+        print(_HELP, end="")
+        return 0
+    if command:
+        print(f"ddmiddleware: there is no command {command!r}", file=sys.stderr)
+    print(_HELP, end="", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

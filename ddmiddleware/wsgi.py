@@ -1,0 +1,185 @@
+"""Middleware for any WSGI application (PEP 3333).
+
+The span of a request ends when its body is exhausted or closed. The application and the server see no difference: what
+is returned has a length only if the application's iterable had one, ``close()`` reaches it exactly as often as the
+server calls it, and a ``wsgi.file_wrapper`` stays one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from ddmiddleware._request import KEY, Request
+from ddmiddleware.tracing import EXTRACTED_HEADERS, Context, Span, active, default_tracer, guarded
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+_HEADERS = {"HTTP_" + name.upper().replace("-", "_"): name for name in EXTRACTED_HEADERS}
+
+
+class TraceMiddleware:
+    """Wrap a WSGI application: ``app = TraceMiddleware(app)``."""
+
+    def __init__(self, app: WSGIApp, component: str = "wsgi") -> None:
+        self.app = app
+        self._component = component
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        return serve(self.app, environ, start_response, self._component)
+
+
+DDWSGIMiddleware = TraceMiddleware
+
+
+def serve(app: WSGIApp, environ: Environ, start_response: StartResponse, component: str) -> Iterable[bytes]:
+    """Call *app* under the span of its request; one that is there already is kept, and named after *component*."""
+    outside = active.get()
+    request = None
+    with guarded:
+        request = _begin(environ, component)
+        if request is not None:
+            start_response = _responding(request, start_response)
+    if request is None:
+        active.set(outside)  # where it failed half-way
+        return app(environ, start_response)
+    try:
+        body = app(environ, start_response)
+    except BaseException as error:
+        with guarded:
+            request.failed(error)
+        with guarded:
+            request.finish()
+        raise
+    finally:
+        active.set(outside)
+    with guarded:
+        return _watched(body, request, environ)
+    return body
+
+
+def _begin(environ: Environ, component: str) -> Request | None:
+    if not default_tracer.enabled:
+        return None
+    # a2wsgi, which runs WSGI applications in ASGI ones, shows the scope.
+    outer = environ.get(KEY) or ("asgi.scope" in environ and environ["asgi.scope"].get(KEY)) or None
+    if outer is not None:
+        environ[KEY] = outer
+        if component != "wsgi":
+            outer.adopt(component)
+        return None
+    headers = {}
+    if "HTTP_TRACEPARENT" in environ or "HTTP_X_DATADOG_TRACE_ID" in environ:
+        headers = {name: environ[key] for key, name in _HEADERS.items() if key in environ}
+    host = environ.get("HTTP_HOST") or f"{environ.get('SERVER_NAME', '')}:{environ.get('SERVER_PORT', '')}"
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    if not path.isascii():  # PEP 3333: text that stands for bytes
+        path = path.encode("latin-1", "replace").decode("utf-8", "replace")
+    url = f"{environ.get('wsgi.url_scheme', 'http')}://{host}{path}"
+    request = Request(component, environ.get("REQUEST_METHOD", "GET"), url, environ.get("HTTP_USER_AGENT", ""), headers)
+    environ[KEY] = request
+    return request
+
+
+def _responding(request: Request, start_response: StartResponse) -> StartResponse:
+    def responding(status: str, *rest: Any, **named: Any) -> Any:
+        with guarded:
+            request.answered(int(status[:3]))
+            if rest and rest[-1] and isinstance(rest[-1], tuple):
+                request.handled(rest[-1][1])  # PEP 3333: exc_info
+        return start_response(status, *rest, **named)
+
+    return responding
+
+
+def _watched(body: Iterable[bytes], request: Request, environ: Environ) -> Iterable[bytes]:
+    """Return *body*, or what stands for it, such that the request ends with it."""
+    if type(body) is list or type(body) is tuple:
+        request.finish()  # all of it is handed over
+        return body
+    file_wrapper = environ.get("wsgi.file_wrapper")
+    if isinstance(file_wrapper, type) and isinstance(body, file_wrapper):
+        _close_with(body, request)  # the server looks at its type, to send the file without reading it
+        return body
+    return _SizedBody(body, request) if hasattr(type(body), "__len__") else _Body(body, request)
+
+
+def _close_with(body: Any, request: Request) -> None:
+    close = getattr(body, "close", None)
+
+    def closing() -> None:
+        try:
+            if close is not None:
+                close()
+        finally:
+            with guarded:
+                request.finish()
+
+    try:
+        body.close = closing
+    except AttributeError:
+        request.finish()
+
+
+class _Body:
+    """An iterable that stands for the application's: each step of that runs where the one before left off."""
+
+    __slots__ = ("_body", "_inside", "_iterator", "_request")
+
+    def __init__(self, body: Iterable[bytes], request: Request) -> None:
+        self._body = body
+        self._request = request
+        self._iterator: Iterator[bytes] | None = None
+        self._inside: Span | Context | None = request.span
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        outside = active.get()
+        active.set(self._inside)
+        try:
+            if self._iterator is None:
+                self._iterator = iter(self._body)
+            return next(self._iterator)
+        except BaseException as error:
+            with guarded:
+                if not isinstance(error, StopIteration):
+                    self._request.failed(error)
+            with guarded:
+                self._request.finish()
+            raise
+        finally:
+            self._inside = active.get()
+            active.set(outside)
+
+    def close(self) -> None:
+        """Close the application's iterable, if that can be closed."""
+        outside = active.get()
+        active.set(self._inside)
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                close()
+        except BaseException as error:
+            with guarded:
+                self._request.failed(error)
+            raise
+        finally:
+            with guarded:
+                self._request.finish()
+            active.set(outside)
+
+    def __del__(self) -> None:
+        # A server that neither exhausts nor closes the body breaks PEP 3333; the request is over all the same.
+        with guarded:
+            self._request.finish()
+
+
+class _SizedBody(_Body):
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self._body)  # type: ignore[arg-type]

@@ -1,0 +1,120 @@
+"""What the collector stored, read from its JSON pages."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from example_apps.demo.traffic import Visit
+
+POLL_S = 0.2
+# Spans are sent every second: when nothing came for so long, nothing more will.
+SETTLED_S = 3.0
+GIVE_UP_S = 8.0
+PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stored span. Ids are 16 hex digits, *parent_id* empty for none; times are nanoseconds."""
+
+    span_id: str
+    parent_id: str
+    service: str
+    name: str
+    resource: str
+    start_ns: int
+    duration_ns: int
+    error: bool
+    tags: dict[str, str]
+
+    @property
+    def end_ns(self) -> int:
+        return self.start_ns + self.duration_ns
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRow:
+    """An endpoint as the collector counted it; times are nanoseconds."""
+
+    service: str
+    resource: str
+    requests: int
+    errors: int
+    p50_ns: int
+    p95_ns: int
+
+
+class Collected:
+    """The collector at *url*; every method raises httpx.HTTPError when it cannot be read."""
+
+    def __init__(self, url: str) -> None:
+        self._client = httpx.Client(base_url=url, trust_env=False, timeout=20)
+
+    def __enter__(self) -> "Collected":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def _get(self, path: str, **query: object) -> Any:
+        return self._client.get(path, params={"window": "all", **query}).raise_for_status().json()
+
+    def trace(self, trace_id: str) -> list[Span]:
+        """Return a trace's spans, parents before their children; none where nothing of it has arrived.
+
+        A span that was sent twice stands there once.
+        """
+        answer = self._client.get(f"/traces/{trace_id}.json", params={"limit": PAGE})
+        if answer.status_code == 404:
+            return []
+        return [
+            Span(
+                span["span_id"],
+                span["parent_id"] or "",
+                span["service"],
+                span["name"],
+                span["resource"],
+                span["start_ns"],
+                span["duration_ns"],
+                bool(span["error"]),
+                span["tags"],
+            )
+            for span in answer.raise_for_status().json()["spans"]
+        ]
+
+    def received(self) -> dict[str, int]:
+        """Return how many spans came in for each trace, those that were sent twice counted twice."""
+        return {trace["trace_id"]: trace["spans"] for page in self._pages() for trace in page["traces"]}
+
+    def _pages(self) -> Iterator[Any]:
+        cursor = ""
+        while cursor is not None:
+            page = self._get("/traces.json", limit=PAGE, before=cursor)
+            yield page
+            cursor = page["next"]
+
+    def endpoints(self) -> list[EndpointRow]:
+        """Return all endpoints, the busiest of each service first."""
+        return [
+            EndpointRow(section["service"], **{key: row[key] for key in EndpointRow.__slots__[1:]})
+            for section in self._get("/endpoints.json")["services"]
+            for row in section["endpoints"]
+        ]
+
+    def wait(self, visits: Sequence[Visit], arrived: Callable[[Visit, Sequence[Span]], bool]) -> None:
+        """Wait until every visit's trace has arrived and no more spans come, or it is clear that they will not."""
+        waiting = {visit.trace_id: visit for visit in visits}
+        before: dict[str, int] = {}
+        changed = time.monotonic()
+        while time.monotonic() - changed < (GIVE_UP_S if waiting else SETTLED_S):
+            now = self.received()
+            for trace_id in [name for name in waiting if now.get(name) != before.get(name)]:
+                if arrived(waiting[trace_id], self.trace(trace_id)):
+                    del waiting[trace_id]
+            if now != before:
+                changed = time.monotonic()
+            before = now
+            time.sleep(POLL_S)

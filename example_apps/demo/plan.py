@@ -1,0 +1,100 @@
+"""The requests that the demo makes, and what the trace of each must hold.
+
+What is expected is written down here by hand, from reading the two apps; nothing of it is read from a trace.
+"""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+SHOP = "shop"
+INVENTORY = "inventory"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One kind of request.
+
+    *calls* are the resources of the inventory's request spans below the shop's, *queries* and *commands* the fewest
+    SQLite and Redis spans, *error* the type of the exception on the request's span, *at_least_s* how long the answer
+    takes to make, *logs* says that the service logs a line about it.
+    """
+
+    service: str
+    method: str
+    route: str
+    path: str = ""
+    status: int = 200
+    weight: int = 1
+    calls: tuple[str, ...] = ()
+    queries: int = 0
+    commands: int = 0
+    error: str = ""
+    at_least_s: float = 0
+    logs: bool = False
+    json: Any = None
+
+    @property
+    def resource(self) -> str:
+        return f"{self.method} {self.route or self.status}"
+
+    @property
+    def url_path(self) -> str:
+        return self.path or self.route
+
+
+def _cart(*product_ids: int) -> dict[str, Any]:
+    return {"customer": "demo", "items": [{"product_id": number, "quantity": 1} for number in product_ids]}
+
+
+PRODUCT = "/products/<int:product_id>"
+STOCK = "GET /stock/{sku}"
+RESERVE = "POST /reserve"
+NORTH = "/warehouses/{warehouse}/stock/{sku}"
+
+ENDPOINTS = (
+    Endpoint(SHOP, "GET", "/", weight=4, queries=2),
+    Endpoint(SHOP, "GET", "/products", weight=5, commands=1),
+    Endpoint(SHOP, "GET", PRODUCT, "/products/3", weight=5, calls=(STOCK,), queries=1),
+    Endpoint(SHOP, "GET", PRODUCT, "/products/99", 404, queries=1),
+    Endpoint(SHOP, "GET", PRODUCT + "/delivery", "/products/10/delivery", weight=3, calls=(f"GET {NORTH}",), queries=1),
+    Endpoint(
+        SHOP, "POST", "/checkout", status=201, weight=4, calls=(RESERVE,) * 2, queries=4, logs=True, json=_cart(3, 10)
+    ),
+    Endpoint(SHOP, "POST", "/checkout", status=409, calls=(RESERVE,), queries=1, json=_cart(9)),
+    Endpoint(SHOP, "GET", "/recommendations", weight=2, calls=("GET /forecast/{sku}",), queries=1, at_least_s=0.04),
+    Endpoint(
+        SHOP, "GET", "/orders/<int:order_id>/invoice", "/orders/7/invoice", 500, queries=1, error="ZeroDivisionError"
+    ),
+    Endpoint(SHOP, "GET", "/orders.csv", weight=2, queries=4),
+    Endpoint(SHOP, "GET", "/admin/stats", weight=2, queries=1),
+    Endpoint(SHOP, "POST", "/admin/recount", status=202, calls=("POST /recounts",)),
+    Endpoint(SHOP, "GET", "/admin/suppliers", status=502, calls=("GET /suppliers",)),
+    Endpoint(SHOP, "GET", "", "/no/such/page", 404),
+    Endpoint(INVENTORY, "GET", "/stock/{sku}", "/stock/mug", weight=2),
+    Endpoint(INVENTORY, "GET", "/stock/{sku}", "/stock/sofa", 404),
+    Endpoint(INVENTORY, "GET", "/warehouses/"),
+    Endpoint(INVENTORY, "GET", NORTH, "/warehouses/south/stock/cup"),
+    Endpoint(INVENTORY, "GET", "/suppliers", status=500, error="ConnectionError"),
+    Endpoint(INVENTORY, "GET", "/movements", at_least_s=0.05),
+    Endpoint(INVENTORY, "POST", "/recounts", status=202),
+    Endpoint(INVENTORY, "GET", "", "/no/such/page", 404),
+)
+
+# The kind of request whose trace is shown: it crosses both services.
+SAMPLE = next(endpoint for endpoint in ENDPOINTS if endpoint.logs)
+
+# What the shop's gunicorn master does before it forks; once, whatever the number of workers.
+PREPARED = (SHOP, "prepare the database")
+
+# Calls of the inventory that fail, when the shop makes them.
+FAILING_CALLS = {endpoint.resource: endpoint.error for endpoint in ENDPOINTS if endpoint.error}
+
+
+def mixture(requests: int) -> list[Endpoint]:
+    """Return that many endpoints in random order: each at least once, the others by weight."""
+    dice = random.Random(7)
+    more = dice.choices(ENDPOINTS, [endpoint.weight for endpoint in ENDPOINTS], k=max(requests - len(ENDPOINTS), 0))
+    mixed = [*ENDPOINTS, *more]
+    dice.shuffle(mixed)
+    return mixed

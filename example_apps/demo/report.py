@@ -1,0 +1,107 @@
+"""What the demo prints in the end: the endpoints, one trace as a tree, and what was wrong."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from rich.bar import Bar
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from example_apps.demo.collected import EndpointRow, Span
+
+MAX_PROBLEMS = 20
+BARS_FROM_WIDTH = 100
+
+
+def endpoints_table(rows: Sequence[EndpointRow], spans_below: Mapping[tuple[str, str], float]) -> Table:
+    """Return the table of endpoints; *spans_below* is the mean number of spans of a request and all that it led to."""
+    table = Table(
+        title="Endpoints, as the collector counted them", box=SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0)
+    )
+    table.add_column("Service", min_width=9, no_wrap=True)
+    table.add_column("Endpoint", no_wrap=True, overflow="ellipsis", ratio=1)
+    for heading, width in (("Requests", 8), ("Errors", 6), ("p50", 8), ("p95", 8), ("Spans", 5)):
+        table.add_column(heading, justify="right", min_width=width, no_wrap=True)
+    before = ""
+    for row in rows:
+        if before not in ("", row.service):
+            table.add_section()
+        table.add_row(
+            row.service if row.service != before else "",
+            Text(row.resource),
+            f"{row.requests:,}",
+            Text(f"{row.errors:,}", "red" if row.errors else "dim"),
+            duration(row.p50_ns),
+            duration(row.p95_ns),
+            f"{spans_below.get((row.service, row.resource), 0):.1f}",
+        )
+        before = row.service
+    return table
+
+
+def mean_spans(traces: Iterable[Sequence[Span]]) -> dict[tuple[str, str], float]:
+    """Return the mean size of the trees below the requests of each service and resource."""
+    sizes: Counter[tuple[str, str]] = Counter()
+    roots: Counter[tuple[str, str]] = Counter()
+    for spans in traces:
+        children = _children(spans)
+        known = {span.span_id for span in spans}
+        for span in spans:
+            if span.tags.get("span.kind") == "server" or span.parent_id not in known:
+                roots[span.service, span.resource] += 1
+                sizes[span.service, span.resource] += sum(1 for _ in _walk(span, children, ""))
+    return {key: sizes[key] / count for key, count in roots.items()}
+
+
+def trace_tree(trace_id: str, root: Span, spans: Sequence[Span], width: int) -> Table:
+    """Return one trace as a tree, with durations, and with bars where the terminal is wide enough."""
+    table = Table(title=f"One trace, {trace_id}", box=None, title_justify="left", pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("Span", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("Service", min_width=9, no_wrap=True)
+    table.add_column("Duration", min_width=8, justify="right", no_wrap=True)
+    bars = width >= BARS_FROM_WIDTH
+    if bars:
+        table.add_column("", width=28)
+    for span, guide in _walk(root, _children(spans), ""):
+        label = Text(guide, "dim") + Text(span.name, "red" if span.error else "bold")
+        if span.resource != span.name:
+            label += Text(f" {' '.join(span.resource.split())}", "default")
+        cells = [label, span.service, duration(span.duration_ns)]
+        begin = span.start_ns - root.start_ns
+        bar = Bar(max(root.duration_ns, 1), begin, begin + span.duration_ns, color="red" if span.error else "cyan")
+        table.add_row(*cells, *([bar] if bars else []))
+    return table
+
+
+def print_problems(console: Console, problems: Sequence[str]) -> None:
+    """Print what was wrong, the first of it."""
+    console.print(f"[bold red]{len(problems)} checks failed[/]")
+    for problem in problems[:MAX_PROBLEMS]:
+        console.print(f"  {problem}", markup=False, highlight=False, soft_wrap=True)
+    if len(problems) > MAX_PROBLEMS:
+        console.print(f"  and {len(problems) - MAX_PROBLEMS} more")
+
+
+def duration(nanoseconds: int) -> str:
+    """Write a time in milliseconds, or in seconds when it is long."""
+    if nanoseconds >= 1_000_000_000:
+        return f"{nanoseconds / 1e9:.2f} s"
+    return f"{nanoseconds / 1e6:.1f} ms" if nanoseconds >= 100_000 else f"{nanoseconds / 1e6:.2f} ms"
+
+
+def _children(spans: Sequence[Span]) -> dict[str, list[Span]]:
+    children: dict[str, list[Span]] = defaultdict(list)
+    for span in sorted(spans, key=lambda span: span.start_ns):
+        children[span.parent_id].append(span)
+    return children
+
+
+def _walk(span: Span, children: Mapping[str, list[Span]], guide: str) -> Iterator[tuple[Span, str]]:
+    """Yield a span and all below it with the lines that draw the tree."""
+    yield span, guide
+    below = children.get(span.span_id, [])
+    stem = guide.replace("├─ ", "│  ").replace("└─ ", "   ")
+    for child in below:
+        yield from _walk(child, children, stem + ("└─ " if child is below[-1] else "├─ "))

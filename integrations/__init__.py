@@ -1,0 +1,120 @@
+"""The libraries we trace, and the switches that turn each on and off.
+
+TABLE holds strings only: nothing of a library, and nothing of ours for it, is loaded before the application imports it.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ddmiddleware.tracing import default_settings, guarded, warn
+
+if TYPE_CHECKING:
+    from ddmiddleware.integrations._patching import Integration as Integration
+
+__all__ = ["TABLE", "Integration", "Row", "is_on", "patch", "patch_all", "unpatch"]
+
+
+class Row(NamedTuple):
+    """One integration: the module whose import makes it load, and ours that holds the ``integration`` to load."""
+
+    watches: str
+    loads: str
+
+
+def _row(name: str, watches: str = "") -> Row:
+    return Row(watches or name, f"ddmiddleware.integrations.{name}")
+
+
+TABLE = {
+    "futures": _row("futures", "concurrent.futures.thread"),
+    "httpx": _row("httpx"),
+    "logging": _row("logging"),
+    "redis": _row("redis"),
+    "requests": _row("requests"),
+    "sqlite3": _row("sqlite3"),
+}
+_wanted: set[str] = set()
+_watched: set[str] = set()
+
+
+def patch_all(**switches: bool) -> None:
+    """Trace every supported library, now or as soon as it is imported.
+
+    Each can be switched by keyword (``redis=False``), by ``DD_TRACE_<NAME>_ENABLED`` or by ``DD_PATCH_MODULES``; the
+    keyword wins, then the first of the two. Calling it again adds what is new and undoes nothing.
+    """
+    if not default_settings["DD_TRACE_ENABLED"]:
+        return
+    listed = default_settings["DD_PATCH_MODULES"]
+    for name, on in {**listed, **switches}.items():
+        _check(name, on)
+    for name in TABLE:
+        if name in switches:
+            on = switches[name]
+        else:
+            by_name = default_settings.switch(f"DD_TRACE_{name.upper()}_ENABLED")
+            on = listed.get(name, True) if by_name is None else by_name
+        if on:
+            _patch(name)
+
+
+def patch(**switches: bool) -> None:
+    """Trace the named libraries: ``patch(redis=True)``. A name that is not supported is reported in one line."""
+    if not default_settings["DD_TRACE_ENABLED"]:
+        return
+    for name, on in switches.items():
+        _check(name, on)
+        if on and name in TABLE:
+            _patch(name)
+
+
+def unpatch(*names: str) -> None:
+    """Put back what was replaced in the named libraries, or in all of them where none is named."""
+    for name in names or tuple(TABLE):
+        if name in _wanted:
+            _wanted.discard(name)
+            integration = _loaded(name)
+            if integration is not None:
+                integration.unpatch()
+
+
+def is_on(name: str) -> bool:
+    """Return whether the named library is traced, or will be once it is imported."""
+    return name in _wanted
+
+
+def _check(name: str, on: bool) -> None:
+    if on and name not in TABLE:
+        warn("there is no integration called %r; it is not traced", name)
+
+
+def _patch(name: str) -> None:
+    _wanted.add(name)
+    if name in _watched:
+        integration = _loaded(name)
+        if integration is not None:
+            integration.patch()
+        return
+    _watched.add(name)
+    import wrapt  # not before something is patched: it imports asyncio
+
+    def imported(_module: object) -> None:
+        with guarded:
+            if name in _wanted:
+                import_module(TABLE[name].loads).integration.patch()
+
+    wrapt.register_post_import_hook(imported, TABLE[name].watches)
+
+
+def _loaded(name: str) -> Any:
+    module = sys.modules.get(TABLE[name].loads)
+    return getattr(module, "integration", None)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Integration":  # not before it is used: the engine imports wrapt, and that asyncio
+        return import_module("ddmiddleware.integrations._patching").Integration
+    raise AttributeError(name)

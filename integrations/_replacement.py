@@ -1,0 +1,99 @@
+"""One attribute of a module or class that stands replaced while its integration is on."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ddmiddleware.integrations._references import rebind
+
+_ABSENT = object()
+
+
+class _Applied(NamedTuple):
+    """What was put where: *own* is false where the owner only inherited *raw*."""
+
+    owner: Any
+    name: str
+    raw: Any
+    new: Any
+    own: bool
+    rebound: bool
+
+
+class Replacement:
+    """A path ``module:Class.method`` or ``module:function``, and the function that makes what shall stand there."""
+
+    def __init__(self, path: str, build: Callable[[Any, bool], Any]) -> None:
+        self.module, _, self._attribute = path.partition(":")
+        self._build = build
+        self._applied: _Applied | None = None
+
+    def apply(self) -> None:
+        """Put the replacement in place, once; what this version of the library lacks is left alone.
+
+        A module that another thread is importing is waited for.
+        """
+        owner: Any = importlib.import_module(self.module)
+        if self._applied is not None:
+            return
+        *parents, name = self._attribute.split(".")
+        for parent in parents:
+            owner = getattr(owner, parent, None)
+        raw = _lookup(owner, name)
+        if raw is _ABSENT:
+            return
+        new = self._replace(raw, isinstance(owner, type))
+        if new is raw:
+            return
+        # Not where an attribute only holds a function that is known elsewhere by a name of its own.
+        rebound = not isinstance(owner, type) and inspect.isroutine(raw) and raw.__name__ == name
+        self._applied = _Applied(owner, name, raw, new, name in vars(owner), rebound)
+        setattr(owner, name, new)
+        if rebound:
+            rebind(raw, new)
+
+    def _replace(self, raw: Any, method: bool) -> Any:
+        if isinstance(raw, (staticmethod, classmethod)):
+            return type(raw)(self._replace(raw.__func__, isinstance(raw, classmethod)))
+        new = self._build(raw, method)
+        if new is raw or not inspect.isroutine(raw):
+            return new
+        functools.update_wrapper(new, raw)
+        return _Unbound(new) if inspect.isbuiltin(raw) else new
+
+    def undo(self) -> None:
+        """Put the very same object back.
+
+        Where somebody has put something around ours since, both stay, for taking theirs away is not our business: ours
+        does nothing while its integration is off.
+        """
+        done = self._applied
+        if done is None or vars(done.owner).get(done.name) is not done.new:
+            return
+        if done.own:
+            setattr(done.owner, done.name, done.raw)
+        else:
+            delattr(done.owner, done.name)
+        if done.rebound:
+            rebind(done.new, done.raw)
+        self._applied = None
+
+
+class _Unbound(staticmethod):  # type: ignore[type-arg]
+    """A function in the place of a built-in one: as an attribute of a class it is not bound to instances either."""
+
+    def __reduce__(self) -> str:
+        """Pickle by reference, as functions do."""
+        return self.__qualname__
+
+
+def _lookup(owner: Any, name: str) -> Any:
+    """Return what stands on *owner*, or on a base of it, without binding it."""
+    for scope in getattr(owner, "__mro__", (owner,)):
+        if name in getattr(scope, "__dict__", ()):
+            return vars(scope)[name]
+    return _ABSENT

@@ -1,0 +1,40 @@
+"""HTTP requests made with httpx, by its clients and its asynchronous clients.
+
+https://www.python-httpx.org
+"""
+
+from typing import Any
+
+from ddmiddleware.integrations import _http_client
+from ddmiddleware.integrations._patching import Call, Integration
+
+integration = Integration("httpx", requires="httpx>=0.25", kind="client")
+
+
+# send, because every helper and every stream goes through it, and it reads the body.
+@integration.traces("httpx:Client.send", "httpx:AsyncClient.send", name="http.request", type="http")
+def request(call: Call) -> None:
+    outgoing = call.arg(0, "request")
+    _http_client.sent(call, outgoing.method, str(outgoing.url), outgoing.headers)
+
+
+def _redirected(_client: Any, request: Any) -> bool:
+    return _http_client.copied(request.headers)
+
+
+# _send_single_request, because redirects are followed within send, and each is a request of its own.
+@integration.traces(
+    "httpx:Client._send_single_request",
+    "httpx:AsyncClient._send_single_request",
+    name="http.request",
+    type="http",
+    when=_redirected,
+)
+def redirect(call: Call) -> None:
+    request.describe(call)
+
+
+@request.returned
+@redirect.returned
+def response(call: Call, result: Any) -> None:
+    _http_client.answered(call, result.status_code)

@@ -1,0 +1,23 @@
+"""HTTP requests made with requests.
+
+https://requests.readthedocs.io
+"""
+
+from typing import Any
+
+from ddmiddleware.integrations import _http_client
+from ddmiddleware.integrations._patching import Call, Integration
+
+integration = Integration("requests", requires="requests>=2.25", service="requests", kind="client")
+
+
+# send, because every helper, every session and every redirect goes through it with a prepared request.
+@integration.traces("requests.sessions:Session.send", name="requests.request", type="http")
+def request(call: Call) -> None:
+    prepared = call.arg(0, "request")
+    _http_client.sent(call, prepared.method, prepared.url, prepared.headers)
+
+
+@request.returned
+def response(call: Call, result: Any) -> None:
+    _http_client.answered(call, result.status_code)

@@ -1,0 +1,13 @@
+"""The core suites on every supported Python that is present: ``nox``, or ``nox -s core-3.12``."""
+
+import nox
+
+nox.options.error_on_missing_interpreters = False
+CORE = ("tests/tracer", "tests/integrations", "tests/middleware", "tests/test_layout.py")
+
+
+@nox.session(python=["3.10", "3.11", "3.12", "3.13", "3.14"])
+def core(session: nox.Session) -> None:
+    """Run the tests that depend on the interpreter, against an installed copy."""
+    session.install("-e", ".[demo]", "gevent", "hypothesis", "pytest", "pytest-timeout", "waitress", "ddapm-test-agent")
+    session.run("python", "-m", "pytest", *(session.posargs or CORE))

@@ -1,0 +1,73 @@
+"""What the integrations are tested against, and what must hold after every test."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ddmiddleware import unpatch
+from ddmiddleware.integrations import TABLE, is_on
+from ddmiddleware.tracing import active, default_settings, default_tracer, guarded
+from tests.integrations.recorder import Recorder
+from tests.integrations.servers import HttpServer, RedisServer
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing stays patched, no span active and no thread alive; an error of ours fails the test that met it."""
+    monkeypatch.setattr(guarded, "raises", True)
+    monkeypatch.setattr(default_settings, "_values", {})
+    for name in ("DD_PATCH_MODULES", "DD_TRACE_ENABLED", "DD_LOGS_INJECTION"):
+        monkeypatch.delenv(name, raising=False)
+    assert active.get() is None
+    before = set(threading.enumerate())
+    yield
+    left = active.get()
+    active.set(None)
+    unpatch()
+    assert left is None
+    assert not [name for name in TABLE if is_on(name)]
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive(), thread
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    """Finished spans; those of the application itself belong to the service ``shop``."""
+    recorder = Recorder()
+    monkeypatch.setattr(default_tracer, "export", recorder)
+    monkeypatch.setattr(default_tracer, "service", "shop")
+    return recorder
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A real server on a free port."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _http_server() -> Iterator[HttpServer]:
+    with HttpServer() as server:
+        yield server
+
+
+@pytest.fixture
+def http_server(_http_server: HttpServer) -> Iterator[HttpServer]:
+    """A real server that records what it is asked."""
+    _http_server.requests.clear()
+    _http_server.released.clear()
+    yield _http_server
+    _http_server.released.set()
+
+
+@pytest.fixture
+def root() -> Path:
+    """The repository."""
+    return Path(__file__).parent.parent.parent

@@ -1,0 +1,196 @@
+"""For each row of TABLE: how an application imports the library, how it uses it, and a call that fails by its fault.
+
+Nothing of a library is imported here, for the tests decide when that happens. No example needs a server: a refused
+connection is traced as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from ddmiddleware.tracing import default_tracer
+from tests.integrations.recorder import Recorder
+
+Names = dict[str, Any]
+
+
+class Example(NamedTuple):
+    """*imports* are executed into names; *use* returns how often the call was traced; *fail* raises the error given."""
+
+    imports: str
+    use: Callable[[Names, Recorder], int]
+    fail: Callable[[Names, BaseException], None]
+
+
+def _refused(call: Callable[[], object], recorder: Recorder) -> int:
+    recorder.take()
+    with contextlib.suppress(Exception):
+        call()
+    return len(recorder.take())
+
+
+def _use_requests(names: Names, recorder: Recorder) -> int:
+    return _refused(lambda: names["get"]("http://127.0.0.1:1/"), recorder)
+
+
+def _fail_requests(names: Names, error: BaseException) -> None:
+    class Adapter(names["HTTPAdapter"]):  # type: ignore[misc]
+        def send(self, *args: Any, **kwargs: Any) -> Any:
+            raise error
+
+    with names["Session"]() as session:
+        session.mount("http://", Adapter())
+        session.get("http://127.0.0.1:1/")
+
+
+def _use_httpx(names: Names, recorder: Recorder) -> int:
+    return _refused(lambda: names["get"]("http://127.0.0.1:1/", trust_env=False), recorder)
+
+
+def _fail_httpx(names: Names, error: BaseException) -> None:
+    def handle(_request: Any) -> Any:
+        raise error
+
+    with names["Client"](transport=names["MockTransport"](handle)) as client:
+        client.get("http://127.0.0.1:1/")
+
+
+def _use_redis(names: Names, recorder: Recorder) -> int:
+    client = names["Redis"](port=1, retry=names["Retry"](names["NoBackoff"](), 0))
+    return _refused(client.ping, recorder)
+
+
+def _fail_redis(names: Names, error: BaseException) -> None:
+    class Pool(names["ConnectionPool"]):  # type: ignore[misc]
+        def get_connection(self, *args: Any, **kwargs: Any) -> Any:
+            raise error
+
+    names["Redis"](connection_pool=Pool()).ping()
+
+
+def _use_sqlite3(names: Names, recorder: Recorder) -> int:
+    recorder.take()
+    with contextlib.closing(names["connect"](":memory:")) as connection:
+        connection.execute("select 1")
+    return len(recorder.take())
+
+
+def _fail_sqlite3(names: Names, error: BaseException) -> None:
+    def rows() -> Iterator[tuple[int]]:
+        yield (1,)
+        raise error
+
+    with contextlib.closing(names["connect"](":memory:")) as connection:
+        connection.execute("create table t (a)")
+        connection.executemany("insert into t values (?)", rows())
+
+
+def _use_futures(names: Names, recorder: Recorder) -> int:
+    with names["ThreadPoolExecutor"](1) as pool, default_tracer.trace("parent") as parent:
+        carried = pool.submit(default_tracer.current_span).result() is parent
+    recorder.take()
+    return int(carried)
+
+
+def _fail_futures(names: Names, error: BaseException) -> None:
+    def job() -> None:
+        raise error
+
+    with names["ThreadPoolExecutor"](1) as pool, default_tracer.trace("parent"):
+        found = pool.submit(job).exception()
+    assert found is not None
+    raise found
+
+
+def _use_logging(names: Names, _recorder: Recorder) -> int:
+    record = names["getLogger"]("test").makeRecord("test", 20, "file", 1, "message", (), None)
+    return int(hasattr(record, "dd.trace_id"))
+
+
+def _fail_logging(names: Names, error: BaseException) -> None:
+    def factory(*args: Any, **kwargs: Any) -> Any:
+        raise error
+
+    before = names["getLogRecordFactory"]()
+    names["setLogRecordFactory"](factory)
+    try:
+        names["getLogger"]("test").critical("message")
+    finally:
+        names["setLogRecordFactory"](before)
+
+
+def _flask_app(names: Names, view: Callable[[], str]) -> Any:
+    app = names["Flask"]("test")
+    app.testing = True
+    app.add_url_rule("/", "view", view)
+    return app.test_client()
+
+
+def _use_flask(names: Names, recorder: Recorder) -> int:
+    recorder.take()
+    with _flask_app(names, lambda: "hello").get("/"):
+        pass
+    return len(recorder.take())
+
+
+def _fail_flask(names: Names, error: BaseException) -> None:
+    def view() -> str:
+        raise error
+
+    _flask_app(names, view).get("/")
+
+
+def _get_starlette(names: Names, view: Callable[[], Any]) -> None:
+    async def endpoint(_request: Any) -> Any:
+        return view()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_message: Any) -> None:
+        pass
+
+    app = names["Starlette"](routes=[names["Route"]("/", endpoint)])
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b"", "http_version": "1.1"}
+    asyncio.run(app(scope, receive, send))
+
+
+def _use_starlette(names: Names, recorder: Recorder) -> int:
+    recorder.take()
+    _get_starlette(names, names["Response"])
+    return len(recorder.take())
+
+
+def _fail_starlette(names: Names, error: BaseException) -> None:
+    def view() -> Any:
+        raise error
+
+    _get_starlette(names, view)
+
+
+EXAMPLES = {
+    "flask": Example("from flask import Flask", _use_flask, _fail_flask),
+    "futures": Example("from concurrent.futures import ThreadPoolExecutor", _use_futures, _fail_futures),
+    "httpx": Example("from httpx import Client, MockTransport, get", _use_httpx, _fail_httpx),
+    "logging": Example(
+        "from logging import getLogger, getLogRecordFactory, setLogRecordFactory", _use_logging, _fail_logging
+    ),
+    "redis": Example(
+        "from redis import Redis, ConnectionPool\nfrom redis.backoff import NoBackoff\nfrom redis.retry import Retry",
+        _use_redis,
+        _fail_redis,
+    ),
+    "requests": Example(
+        "from requests import Session, get\nfrom requests.adapters import HTTPAdapter", _use_requests, _fail_requests
+    ),
+    "sqlite3": Example("from sqlite3 import connect", _use_sqlite3, _fail_sqlite3),
+    "starlette": Example(
+        "from starlette.applications import Starlette\nfrom starlette.responses import Response\n"
+        "from starlette.routing import Route",
+        _use_starlette,
+        _fail_starlette,
+    ),
+}

@@ -1,0 +1,300 @@
+"""What every integration keeps, over all rows of TABLE: when, how often, on, off, undone, and whose error it was."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from ddmiddleware import patch, patch_all, unpatch
+from ddmiddleware.integrations import TABLE, is_on
+from ddmiddleware.tracing import default_settings, default_tracer
+from tests.integrations.examples import EXAMPLES, Names
+from tests.integrations.recorder import Recorder
+
+Imported = Callable[[str], Names]
+
+ROWS = sorted(TABLE)
+OTHER_ROWS_OFF = {name: {other: False for other in TABLE if other != name} for name in TABLE}
+
+
+@pytest.fixture(name="imported")
+def _imported(monkeypatch: pytest.MonkeyPatch) -> Imported:
+    """Return a function that makes an application's module with an example's imports."""
+
+    def imported(name: str) -> Names:
+        application = ModuleType("application")
+        exec(EXAMPLES[name].imports, application.__dict__)
+        monkeypatch.setitem(sys.modules, f"application{len(sys.modules)}", application)
+        return application.__dict__
+
+    return imported
+
+
+def owners(name: str) -> dict[str, dict[str, Any]]:
+    """Return all that stands in the modules and classes that an integration changes."""
+    integration = importlib.import_module(TABLE[name].loads).integration
+    found: dict[str, dict[str, Any]] = {}
+    for part in (integration, *integration._parts):
+        for replacement in part._replacements:
+            owner = importlib.import_module(replacement.module)
+            found[replacement.module] = dict(vars(owner))
+            for parent in replacement._attribute.split(".")[:-1]:
+                owner = getattr(owner, parent)
+                found[f"{replacement.module}:{parent}"] = dict(vars(owner))
+    return found
+
+
+def python(root: Path, code: str, **environ: str) -> Any:
+    """Run *code* in a new process and return what it printed, read as JSON."""
+    preamble = (
+        "import json, sys\n"
+        "from ddmiddleware import patch, patch_all, unpatch\n"
+        "from ddmiddleware.tracing import default_tracer\n"
+        "from tests.integrations.examples import EXAMPLES\n"
+        "from tests.integrations.recorder import Recorder\n"
+        "default_tracer.export = recorder = Recorder()\n"
+        "def imported(name):\n"
+        "    names = {}\n"
+        "    exec(EXAMPLES[name].imports, names)\n"
+        "    return names\n"
+    )
+    environ = {**os.environ, "DD_TESTING_RAISE": "true", "PYTHONPATH": str(root), **environ}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", preamble + code], env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return json.loads(done.stdout)
+
+
+def test_every_row_has_an_example() -> None:
+    assert EXAMPLES.keys() == TABLE.keys()
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_imported_after_the_patch(name: str, root: Path) -> None:
+    code = f"patch({name}=True)\nnames = imported({name!r})\nprint(EXAMPLES[{name!r}].use(names, recorder))"
+    assert python(root, code) == 1
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_imported_before_the_patch(name: str, imported: Imported, recorder: Recorder) -> None:
+    names = imported(name)
+    assert EXAMPLES[name].use(names, recorder) == 0
+    patch(**{name: True})
+    assert EXAMPLES[name].use(names, recorder) == 1
+    assert EXAMPLES[name].use(imported(name), recorder) == 1
+
+
+def test_module_level_names_are_rebound(monkeypatch: pytest.MonkeyPatch, recorder: Recorder) -> None:
+    application = ModuleType("application")
+    exec("from sqlite3 import connect as open_database\nfrom sqlite3.dbapi2 import connect", application.__dict__)
+    monkeypatch.setitem(sys.modules, "application", application)
+    before = application.open_database
+    patch(sqlite3=True)
+    for name in ("open_database", "connect"):
+        assert EXAMPLES["sqlite3"].use({"connect": getattr(application, name)}, recorder) == 1
+    unpatch("sqlite3")
+    assert application.open_database is before
+    assert application.connect is before
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_patched_twice(name: str, imported: Imported, recorder: Recorder) -> None:
+    names = imported(name)
+    patch(**{name: True})
+    patched = owners(name)
+    patch(**{name: True})
+    patch_all(**OTHER_ROWS_OFF[name])
+    assert EXAMPLES[name].use(names, recorder) == 1
+    assert owners(name) == patched
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_undone(name: str, imported: Imported, recorder: Recorder) -> None:
+    names = imported(name)
+    before = owners(name)
+    for _ in range(100):
+        patch(**{name: True})
+        assert owners(name) != before
+        unpatch(name)
+    after = owners(name)
+    for owner, attributes in before.items():
+        assert after[owner].keys() == attributes.keys()
+        assert [key for key, value in attributes.items() if after[owner][key] is not value] == []
+    assert EXAMPLES[name].use(names, recorder) == 0
+    patch(**{name: True})
+    assert EXAMPLES[name].use(names, recorder) == 1
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_undone_below_somebody_elses_patch(name: str, imported: Imported, recorder: Recorder) -> None:
+    """Theirs stays where it is; ours does nothing any more, and does not nest when it is switched on again."""
+    names = imported(name)
+    integration = importlib.import_module(TABLE[name].loads).integration
+    replacement = integration._replacements[0]
+    patch(**{name: True})
+    with pytest.MonkeyPatch.context() as theirs:
+        path = f"{replacement.module}.{replacement._attribute}"
+        owner_path, _, attribute = path.rpartition(".")
+        owner = owner_of(replacement)
+        ours = getattr(owner, attribute)
+
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            return ours(*args, **kwargs)
+
+        theirs.setattr(owner, attribute, wrapper)
+        unpatch(name)
+        assert getattr(owner, attribute) is wrapper
+        assert EXAMPLES[name].use(names, recorder) == 0, owner_path
+        patch(**{name: True})
+        assert EXAMPLES[name].use(names, recorder) == 1
+    assert EXAMPLES[name].use(names, recorder) == 1
+
+
+def owner_of(replacement: Any) -> Any:
+    """Return the module or class that *replacement* changes."""
+    owner: Any = importlib.import_module(replacement.module)
+    for parent in replacement._attribute.split(".")[:-1]:
+        owner = getattr(owner, parent)
+    return owner
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_switched_off_by_keyword(name: str, imported: Imported, recorder: Recorder) -> None:
+    patch_all(**{name: False})
+    assert [row for row in ROWS if not is_on(row)] == [name]
+    unpatch()
+    assert EXAMPLES[name].use(imported(name), recorder) == 0
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_switched_by_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the integration's own variable, by the list; the keyword wins, then the own variable."""
+    monkeypatch.setenv("DD_PATCH_MODULES", f"{name}:false")
+    patch_all()
+    assert [row for row in ROWS if not is_on(row)] == [name]
+    monkeypatch.setenv(f"DD_TRACE_{name.upper()}_ENABLED", "true")
+    patch_all()
+    assert is_on(name)
+    unpatch()
+    monkeypatch.setenv(f"DD_TRACE_{name.upper()}_ENABLED", "0")
+    patch_all()
+    assert [row for row in ROWS if not is_on(row)] == [name]
+    patch_all(**{name: True})
+    assert is_on(name)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_environment_of_a_real_process(name: str, root: Path) -> None:
+    code = f"patch_all()\nprint(EXAMPLES[{name!r}].use(imported({name!r}), recorder))"
+    assert python(root, code, **{f"DD_TRACE_{name.upper()}_ENABLED": "false", "DD_PATCH_MODULES": "logging:true"}) == 0
+
+
+def test_switched_off_altogether(root: Path) -> None:
+    """No patch, thread, import or log line, whatever the application asks for."""
+    code = (
+        "import threading\n"
+        "patch_all(redis=True, nonsense=True)\n"
+        "patch(nonsense=True)\n"
+        "unpatch()\n"
+        "uses = [EXAMPLES[name].use(imported(name), recorder) for name in EXAMPLES]\n"
+        "from ddmiddleware.integrations import TABLE\n"
+        "ours = [row.loads for row in TABLE.values() if row.loads in sys.modules]\n"
+        "hooks = [finder for finder in sys.meta_path if 'wrapt' in type(finder).__module__]\n"
+        "threads = [thread.name for thread in threading.enumerate()]\n"
+        "print(json.dumps([uses, ours, hooks, threads]))"
+    )
+    assert python(root, code, DD_TRACE_ENABLED="false") == [[0] * len(ROWS), [], [], ["MainThread"]]
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("name", ROWS)
+def test_the_applications_error_is_unchanged(
+    name: str, kind: type[BaseException], imported: Imported, recorder: Recorder
+) -> None:
+    if kind is KeyboardInterrupt and name in ("starlette", "futures"):
+        pytest.skip("asyncio and a pool's threads handle it in their own way")
+    names = imported(name)
+    plain = caught(name, names, kind("theirs"))
+    patch(**{name: True})
+    error = kind("theirs")
+    traced = caught(name, names, error)
+    assert traced is error
+    assert error.args == ("theirs",)
+    assert vars(error) == vars(plain)
+    assert type(error.__context__) is type(plain.__context__)
+    assert type(error.__cause__) is type(plain.__cause__)
+    assert error.__suppress_context__ is plain.__suppress_context__
+    recorder.take()
+
+
+def caught(name: str, names: Names, error: BaseException) -> BaseException:
+    """Return what the example's failing call raises."""
+    logging.raiseExceptions = True
+    try:
+        EXAMPLES[name].fail(names, error)
+    except BaseException as found:
+        return found
+    raise AssertionError("nothing was raised")
+
+
+def test_nothing_is_imported_by_patch_all(root: Path) -> None:
+    code = (
+        "import wrapt\n"  # which imports asyncio, and that logging
+        "from ddmiddleware.integrations import TABLE\n"
+        "before = set(sys.modules)\n"
+        "patch_all()\n"
+        "print(json.dumps(sorted(set(sys.modules) - before - {'ddmiddleware.integrations.logging'})))"
+    )
+    found = python(root, code)
+    assert [name for name in found if name.partition(".")[0] in TABLE or name.startswith("concurrent")] == []
+    assert [name for name in found if not name.startswith("ddmiddleware.") and name not in ("types", "copy")] == []
+
+
+def test_no_thread_and_little_time(root: Path) -> None:
+    code = (
+        "import threading, time\n"
+        "import wrapt\n"
+        "start = time.process_time()\n"
+        "patch_all()\n"
+        "spent = time.process_time() - start\n"
+        "print(json.dumps([spent, threading.active_count()]))"
+    )
+    spent, threads = min(python(root, code) for _ in range(3))
+    assert spent < 0.06
+    assert threads == 1
+
+
+def test_unknown_names_are_reported_and_others_patched(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DD_PATCH_MODULES", "nonsense:true,more:false")
+    with caplog.at_level(logging.WARNING, "ddmiddleware"):
+        patch_all(cassandra2=True, other=False)
+        patch(third=True, httpx=True)
+    assert sorted(record.getMessage() for record in caplog.records) == [
+        "ddmiddleware: there is no integration called 'cassandra2'; it is not traced",
+        "ddmiddleware: there is no integration called 'nonsense'; it is not traced",
+        "ddmiddleware: there is no integration called 'third'; it is not traced",
+    ]
+    assert [name for name in ROWS if not is_on(name)] == []
+
+
+def test_off_in_the_middle(imported: Imported, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tracer that is switched off costs no span, with everything patched."""
+    patch_all()
+    monkeypatch.setattr(default_tracer, "enabled", False)
+    for name in set(ROWS) - {"futures", "logging"}:
+        assert EXAMPLES[name].use(imported(name), recorder) == 0
+    assert default_settings["DD_TRACE_ENABLED"]

@@ -1,0 +1,58 @@
+"""A recording agent, tracers that send to it, and what must hold after every test."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from ddmiddleware.tracing import Tracer, active
+from ddmiddleware.tracing.guard import guard
+from ddmiddleware.tracing.settings import Settings
+from tests.recording_agent import RecordingAgent
+
+MakeTracer = Callable[..., Tracer]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No span stays active and no thread alive, and an error of ours fails the test that met it."""
+    monkeypatch.setattr(guard, "raises", True)
+    before = set(threading.enumerate())
+    yield
+    left = active.get()
+    active.set(None)
+    assert left is None
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive(), thread
+
+
+@pytest.fixture
+def agent() -> Iterator[RecordingAgent]:
+    """An agent that records, on a free TCP port."""
+    with RecordingAgent() as agent:
+        yield agent
+
+
+@pytest.fixture
+def make_tracer() -> Iterator[MakeTracer]:
+    """Return a maker of tracers, from environment variables; all are shut down after the test."""
+    tracers = []
+
+    def make(url: str, **environ: str) -> Tracer:
+        defaults = {"DD_SERVICE": "shop", "DD_TRACE_WRITER_INTERVAL_SECONDS": "0.02"}
+        tracer = Tracer(Settings({**defaults, "DD_TRACE_AGENT_URL": url, **environ}))
+        tracers.append(tracer)
+        return tracer
+
+    yield make
+    for tracer in tracers:
+        tracer.shutdown()
+
+
+@pytest.fixture
+def tracer(agent: RecordingAgent, make_tracer: MakeTracer) -> Tracer:
+    """A tracer of the service ``shop`` that sends to the recording agent."""
+    return make_tracer(agent.url)

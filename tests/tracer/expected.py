@@ -1,0 +1,29 @@
+"""What a span is on the wire, as ``recording_agent.plain`` shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def root(name: str, number: int = 1, trace: int = 1, **changes: Any) -> dict[str, Any]:
+    """Return the first span of a trace; tags and metrics given are added to those that it always has."""
+    meta = {"_dd.p.dm": "-0", "language": "python", **changes.pop("meta", {})}
+    metrics = {"_sampling_priority_v1": 1, **changes.pop("metrics", {})}
+    return child(name, number, 0, trace, meta=meta, metrics=metrics, **changes)
+
+
+def child(name: str, number: int, parent: int = 1, trace: int = 1, **changes: Any) -> dict[str, Any]:
+    """Return a span under the span *parent*."""
+    return {
+        "service": "shop",
+        "name": name,
+        "resource": name,
+        "type": "",
+        "trace_id": trace,
+        "span_id": number,
+        "parent_id": parent,
+        "error": 0,
+        "meta": {},
+        "metrics": {},
+        **changes,
+    }

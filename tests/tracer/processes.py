@@ -1,0 +1,48 @@
+"""Scripts in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+WAIT_S = 30.0
+
+
+def environment(url: str, **environ: str) -> dict[str, str]:
+    """Return the environment of a script that sends to the agent at *url*."""
+    inherited = {name: text for name, text in os.environ.items() if not name.startswith(("DD_", "OTEL_"))}
+    return {
+        **inherited,
+        "PYTHONPATH": str(ROOT),
+        "DD_SERVICE": "shop",
+        "DD_TRACE_AGENT_URL": url,
+        "DD_TRACE_WRITER_INTERVAL_SECONDS": "0.02",
+        **environ,
+    }
+
+
+def start(script: str, url: str, *arguments: str, **environ: str) -> subprocess.Popen[str]:
+    """Start Python code, with warnings as errors."""
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", script, *arguments],
+        env=environment(url, **environ),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(script: str, url: str, *arguments: str, **environ: str) -> str:
+    """Run Python code that must succeed without a word on stderr; return what it printed."""
+    process = start(script, url, *arguments, **environ)
+    try:
+        out, err = process.communicate(timeout=WAIT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise AssertionError(f"it hangs: {process.communicate()}") from None
+    assert (process.returncode, err) == (0, ""), (process.returncode, err)
+    return out

@@ -1,0 +1,61 @@
+"""The tracer: spans, contexts, propagation, and their delivery. ``default_tracer`` is ``ddmiddleware.tracer``."""
+
+from __future__ import annotations
+
+import atexit
+
+from ddmiddleware.tracing import ids
+from ddmiddleware.tracing.context import Context, ContextProvider, active
+from ddmiddleware.tracing.guard import guard as guarded
+from ddmiddleware.tracing.log import debug, warn
+from ddmiddleware.tracing.logs import record_factory as log_record_factory
+from ddmiddleware.tracing.process import after_fork_in_child
+from ddmiddleware.tracing.propagation import EXTRACTED as EXTRACTED_HEADERS
+from ddmiddleware.tracing.propagation import extract as extract_headers
+from ddmiddleware.tracing.propagation import inject_into as inject_headers
+from ddmiddleware.tracing.settings import TABLE as SETTINGS_TABLE
+from ddmiddleware.tracing.settings import Settings
+from ddmiddleware.tracing.settings import settings as default_settings
+from ddmiddleware.tracing.span import Span
+from ddmiddleware.tracing.tracer import Tracer
+from ddmiddleware.tracing.version import __version__
+
+__all__ = [
+    "EXTRACTED_HEADERS",
+    "SETTINGS_TABLE",
+    "Context",
+    "ContextProvider",
+    "Span",
+    "Tracer",
+    "__version__",
+    "active",
+    "debug",
+    "default_settings",
+    "default_tracer",
+    "extract_headers",
+    "guarded",
+    "inject_headers",
+    "log_record_factory",
+    "reach",
+    "warn",
+]
+
+default_tracer = Tracer()
+
+
+def reach(settings: Settings = default_settings) -> str:
+    """Ask the collector for its ``/info``; return what is wrong with it, or ``""`` where it answers."""
+    from ddmiddleware.tracing.export.http import Connection, Unreachable
+
+    connection = Connection(settings.agent_address, settings["DD_TRACE_AGENT_TIMEOUT_SECONDS"])
+    try:
+        status, _ = connection.request("GET", "/info", {}, b"", None)
+    except Unreachable as error:
+        return str(error)
+    finally:
+        connection.close()
+    return "" if status == 200 else f"/info answered {status}"
+
+
+after_fork_in_child(ids.reseed)
+atexit.register(default_tracer.shutdown)

@@ -1,0 +1,178 @@
+"""Where a trace stands: the context that travels in headers, and the state that the spans of one local trace share."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from time import monotonic_ns, time_ns
+from typing import TYPE_CHECKING
+
+from ddmiddleware.tracing.process import process
+
+if TYPE_CHECKING:
+    from ddmiddleware.tracing.span import Span
+    from ddmiddleware.tracing.tracer import Tracer
+
+
+class Propagated:
+    """What a trace carries beside its ids, from service to service."""
+
+    __slots__ = ("baggage", "origin", "priority", "tags", "tracestate")
+
+    def __init__(
+        self,
+        priority: int | None = None,
+        origin: str | None = None,
+        tags: dict[str, str] | None = None,
+        baggage: dict[str, str] | None = None,
+        tracestate: str = "",
+    ) -> None:
+        self.priority = priority
+        self.origin = origin
+        self.tags = tags or {}
+        self.baggage = baggage or {}
+        self.tracestate = tracestate
+
+
+class LocalTrace(Propagated):
+    """The spans of one trace that one process makes under one local root."""
+
+    __slots__ = ("clock_offset", "finished", "open", "pid", "tracer")
+
+    def __init__(self, tracer: Tracer, remote: Propagated | None) -> None:
+        if remote is None:
+            self.priority: int | None = None
+            self.origin: str | None = None
+            self.tags: dict[str, str] = {}
+            self.baggage: dict[str, str] = {}
+            self.tracestate = ""
+        else:
+            self.priority = remote.priority
+            self.origin = remote.origin
+            self.tags = dict(remote.tags)
+            self.baggage = dict(remote.baggage)
+            self.tracestate = remote.tracestate
+        self.tracer = tracer
+        self.open = 0
+        self.finished: list[Span] = []
+        self.pid = process.pid  # after a fork, what was open belongs to the parent process and is sent by it alone
+        # One offset for all spans of the trace: a clock that is set while it runs cannot bend it.
+        self.clock_offset = time_ns() - monotonic_ns()
+
+
+class Context:
+    """The ids of a span, and what its trace carries; picklable, so that another process can go on from it.
+
+    *trace_id* is 128 bits wide, *span_id* 64; *sampling_priority* is one of -1, 0, 1, 2 or None where undecided.
+    """
+
+    __slots__ = ("_propagated", "span_id", "trace_id")
+
+    def __init__(
+        self,
+        trace_id: int | None = None,
+        span_id: int | None = None,
+        dd_origin: str | None = None,
+        sampling_priority: int | None = None,
+        meta: dict[str, str] | None = None,
+        baggage: dict[str, str] | None = None,
+        tracestate: str = "",
+        propagated: Propagated | None = None,
+    ) -> None:
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self._propagated = propagated or Propagated(sampling_priority, dd_origin, meta, baggage, tracestate)
+
+    @property
+    def sampling_priority(self) -> int | None:
+        """The sampling decision, shared by all spans of the local trace."""
+        return self._propagated.priority
+
+    @sampling_priority.setter
+    def sampling_priority(self, priority: int | None) -> None:
+        self._propagated.priority = priority
+
+    @property
+    def dd_origin(self) -> str | None:
+        """What started the trace (``synthetics``, ``rum``), if that was said."""
+        return self._propagated.origin
+
+    @dd_origin.setter
+    def dd_origin(self, origin: str | None) -> None:
+        self._propagated.origin = origin
+
+    def set_baggage_item(self, key: str, value: str) -> None:
+        """Set a text that travels with the trace from now on."""
+        self._propagated.baggage[key] = value
+
+    def get_baggage_item(self, key: str) -> str | None:
+        """Return a baggage text, or None."""
+        return self._propagated.baggage.get(key)
+
+    def get_all_baggage_items(self) -> dict[str, str]:
+        """Return a copy of the baggage."""
+        return dict(self._propagated.baggage)
+
+    def remove_baggage_item(self, key: str) -> None:
+        """Drop one baggage text; a missing one is no error."""
+        self._propagated.baggage.pop(key, None)
+
+    def remove_all_baggage_items(self) -> None:
+        """Drop all baggage."""
+        self._propagated.baggage.clear()
+
+    def copy(self) -> Context:
+        """Return a context that shares nothing with this one."""
+        carried = self._propagated
+        return Context(
+            self.trace_id,
+            self.span_id,
+            carried.origin,
+            carried.priority,
+            dict(carried.tags),
+            dict(carried.baggage),
+            carried.tracestate,
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        carried = self._propagated
+        return (
+            Context,
+            (
+                self.trace_id,
+                self.span_id,
+                carried.origin,
+                carried.priority,
+                dict(carried.tags),
+                dict(carried.baggage),
+                carried.tracestate,
+            ),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Context) and self.__reduce__() == other.__reduce__()
+
+    __hash__ = None  # type: ignore[assignment]  # mutable, compared by value
+
+    def __repr__(self) -> str:
+        return f"Context(trace_id={self.trace_id}, span_id={self.span_id}, priority={self.sampling_priority})"
+
+
+active: ContextVar[Span | Context | None] = ContextVar("ddmiddleware_active", default=None)
+
+
+class ContextProvider:
+    """The active span or context, as an object with ddtrace's interface."""
+
+    def active(self) -> Span | Context | None:
+        """Return the span or remote context that a new span would have as its parent, or None."""
+        found = active.get()
+        while found is not None and not isinstance(found, Context) and found.finished:
+            found = found._parent
+        return found
+
+    def activate(self, value: Span | Context | None) -> Span | Context | None:
+        """Make *value* the parent of what starts next in this thread or task."""
+        active.set(value)
+        return value
+
+    __call__ = active

@@ -1,0 +1,1 @@
+"""How finished chunks leave the process."""

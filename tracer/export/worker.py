@@ -1,0 +1,236 @@
+"""The one background thread: takes finished chunks, encodes them in slices, and sends them.
+
+It is started by the first finished chunk of a process, so nothing runs in a process that traces nothing, and a process
+that forks before it serves (gunicorn with ``--preload``) has no thread of ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+from ddmiddleware.tracing.guard import guard
+from ddmiddleware.tracing.process import at_multiprocessing_exit, forks_wait
+from ddmiddleware.tracing.settings import Settings
+
+if TYPE_CHECKING:
+    from ddmiddleware.tracing.span import Span
+
+_URGENT_SPANS = 2_000
+_SLICE_S = 0.001
+
+
+class Exporter(Protocol):
+    """A destination of chunks; only the worker's thread calls it."""
+
+    def add(self, chunk: list[Span]) -> None:
+        """Encode *chunk*."""
+
+    def send(self, deadline: float | None) -> bool:
+        """Send what was added, until *deadline* (monotonic seconds) if there is one; return whether all of it went."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
+    def stats(self) -> dict[str, int]:
+        """Return counters, in spans."""
+
+
+class Worker:
+    """A bounded queue of chunks and the thread that empties it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._queue: deque[list[Span]] = deque()
+        self._waiting = 0
+        self._dropped = 0
+        self._max_waiting: int = settings["DD_TRACE_WRITER_MAX_SPANS"]
+        self._interval: float = settings["DD_TRACE_WRITER_INTERVAL_SECONDS"]
+        self._exporters: list[Exporter] = []
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()  # never waited for
+        self._bell: _Bell | None = None
+        self._stopping = False
+        self._deadline: float | None = None
+        self._idle = False
+        self._flushes: deque[_Flush] = deque()
+
+    def put(self, chunk: list[Span]) -> None:
+        """Queue a finished chunk; where the queue is full it is dropped and counted."""
+        spans = len(chunk)
+        if self._waiting + spans > self._max_waiting:
+            self._dropped += spans
+            return
+        self._waiting += spans
+        self._queue.append(chunk)
+        if self._thread is None:
+            if not self._stopping:
+                self._start()
+        elif self._idle or self._waiting > _URGENT_SPANS:
+            self._ring()
+
+    def _start(self) -> bool:
+        """Start the thread, unless another one is just doing it; return False where no thread can be started."""
+        if not self._starting.acquire(blocking=False):
+            return True
+        # Made here and not before: a gevent worker patches threading after its fork, and ours has to be of one kind.
+        self._bell = _Bell()
+        thread = threading.Thread(target=self._run, name="ddmiddleware", daemon=True)
+        self._thread = thread
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is going down: what is queued goes out with stop()
+            self._thread = None
+            self._starting.release()
+            return False
+        timeout: float = self._settings["DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS"]
+        at_multiprocessing_exit(lambda: self.stop(time.monotonic() + timeout))
+        return True
+
+    def _ring(self) -> None:
+        if self._bell is not None:
+            self._bell.ring()
+
+    def _run(self) -> None:
+        from ddmiddleware.tracing.context import active
+
+        active.set(None)  # a thread may inherit its starter's context, and with it a request
+        bell = self._bell
+        assert bell is not None
+        delivered = True
+        while not (self._stopping and self._over()):
+            self._idle = True
+            if not (self._queue or self._flushes or self._stopping):
+                bell.wait(None if delivered else self._interval)
+            self._idle = False
+            if not (self._flushes or self._stopping):
+                bell.wait(self._interval)
+            delivered = False
+            with guard:
+                delivered = self._work(self._deadline)
+        self._close()
+
+    def _over(self) -> bool:
+        if not (self._queue or self._flushes):
+            return True
+        return self._deadline is not None and time.monotonic() > self._deadline
+
+    def _work(self, deadline: float | None) -> bool:
+        """Encode and send what is queued now, tell those who wait for it, and return whether all was delivered."""
+        flushes = [self._flushes.popleft() for _ in range(len(self._flushes))]
+        delivered = False
+        try:
+            if not self._exporters:
+                self._open()
+            self._encode()
+            if deadline is None:
+                deadline = max((flush.deadline for flush in flushes), default=None)
+            results = [exporter.send(deadline) for exporter in self._exporters]
+            delivered = all(results)
+        finally:
+            for flush in flushes:
+                flush.delivered = delivered
+                flush.done.set()
+        return delivered
+
+    def _open(self) -> None:
+        with forks_wait:
+            from ddmiddleware.tracing.export.agent import AgentExporter
+
+            self._exporters.append(AgentExporter(self._settings))
+
+    def _close(self) -> None:
+        for exporter in self._exporters:
+            with guard:
+                exporter.close()
+
+    def _encode(self) -> None:
+        slice_start = time.monotonic()
+        while self._queue:
+            chunk = self._queue.popleft()
+            spans = len(chunk)
+            self._waiting -= spans  # with a call in this line, a put on another thread could be lost
+            for exporter in self._exporters:
+                with guard:
+                    exporter.add(chunk)
+            if time.monotonic() - slice_start > _SLICE_S:
+                time.sleep(0)  # lets go of the GIL
+                slice_start = time.monotonic()
+
+    def flush(self, deadline: float) -> bool:
+        """Send all that is queued; wait until *deadline* (monotonic seconds). Return whether it was delivered."""
+        if self._thread is None and not self._queue:
+            return True
+        if self._stopping or (self._thread is None and not self._start()):
+            return self._work_here(deadline)
+        flush = _Flush(deadline)
+        self._flushes.append(flush)
+        self._ring()
+        flush.done.wait(max(deadline - time.monotonic(), 0))
+        return flush.delivered
+
+    def _work_here(self, deadline: float) -> bool:
+        """Send on the calling thread what came after our own had ended, or when none could be started any more."""
+        if self._thread is not None:
+            self._thread.join(max(deadline - time.monotonic(), 0))
+            if self._thread.is_alive():
+                return False
+        delivered = not self._queue
+        if self._queue or self._exporters:
+            with guard:
+                delivered = self._work(deadline)
+            self._close()
+        return delivered
+
+    def stop(self, deadline: float) -> bool:
+        """Flush, and end the thread; what cannot be sent by *deadline* is given up."""
+        if self._thread is None and not self._queue:
+            self._stopping = True
+            return True
+        self._deadline = deadline
+        delivered = self.flush(deadline)
+        self._stopping = True
+        self._ring()
+        return delivered
+
+    def stats(self) -> dict[str, int]:
+        """Return counters, in spans: waiting to be encoded, sent, pending at the exporters, dropped."""
+        found = {"waiting": self._waiting, "dropped": self._dropped, "errors": guard.errors}
+        for exporter in self._exporters:
+            for name, count in exporter.stats().items():
+                found[name] = found.get(name, 0) + count
+        return found
+
+
+class _Bell:
+    """Wakes the worker; rings that nobody waited for count as one.
+
+    An Event would hold its lock while Python code runs: a signal handler or a finalizer that ends a span just then
+    would wait for itself.
+    """
+
+    def __init__(self) -> None:
+        self._silence = threading.Lock()
+        self._silence.acquire()
+
+    def ring(self) -> None:
+        """End the wait, or the next one."""
+        if self._silence.locked():
+            with contextlib.suppress(RuntimeError):  # another ring was faster
+                self._silence.release()
+
+    def wait(self, timeout_s: float | None) -> None:
+        """Wait for a ring, for *timeout_s* at most where that is not None."""
+        self._silence.acquire(timeout=-1 if timeout_s is None else timeout_s)
+
+
+class _Flush:
+    """Somebody waits for what is queued now to be sent."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.delivered = False
+        self.done = threading.Event()

@@ -1,0 +1,22 @@
+"""Span and trace ids, from a generator of our own: an application's ``random.seed`` must not repeat them."""
+
+import random
+import time
+
+_random = random.Random()
+random_bits = _random.getrandbits
+
+
+def span_id() -> int:
+    """Return a random, non-zero, unsigned 64-bit id."""
+    return random_bits(64) or 1
+
+
+def trace_id() -> int:
+    """Return a 128-bit id: 32 bits of unix seconds, 32 zero bits, 64 random bits (the layout ddtrace sends)."""
+    return int(time.time()) << 96 | (random_bits(64) or 1)
+
+
+def reseed() -> None:
+    """Start a new random sequence; a forked child calls it, or it would repeat its parent's ids."""
+    _random.seed()

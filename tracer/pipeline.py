@@ -1,0 +1,66 @@
+"""From a finished chunk to the exporters: the tags that a chunk needs on the wire, then the queue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ddmiddleware.tracing.constants import ENV_KEY, HIGH_TRACE_ID, ORIGIN_KEY, SAMPLING_PRIORITY, VERSION_KEY
+from ddmiddleware.tracing.guard import guard
+from ddmiddleware.tracing.process import process
+from ddmiddleware.tracing.settings import Settings
+from ddmiddleware.tracing.span import text
+
+if TYPE_CHECKING:
+    from ddmiddleware.tracing.context import LocalTrace
+    from ddmiddleware.tracing.export.worker import Worker
+    from ddmiddleware.tracing.span import Span
+
+
+class Pipeline:
+    """Runs on the thread that finished the last span of a chunk."""
+
+    def __init__(self, settings: Settings, worker: Worker) -> None:
+        self.worker = worker
+        self._service = settings.service
+        self._renamed: dict[str, str] = settings["DD_SERVICE_MAPPING"]
+        self._tags: dict[str, str] = {key: value for key, value in settings["DD_TAGS"].items() if key != "service"}
+        if settings["DD_ENV"]:
+            self._tags[ENV_KEY] = settings["DD_ENV"]
+        self._version: str = settings["DD_VERSION"] or self._tags.pop(VERSION_KEY, "")
+
+    def process(self, chunk: list[Span], trace: LocalTrace) -> None:
+        """Complete the spans of *chunk* and queue them, the local root first where it is among them."""
+        with guard:
+            if trace.pid != process.pid:
+                return
+            chunk.reverse()  # the root is mostly the last to finish
+            first = chunk[0]
+            root = first if first._parent is None else next((span for span in chunk if span._parent is None), None)
+            if root is not None and root is not first:
+                chunk.remove(root)
+                chunk.insert(0, root)
+                first = root
+            if first.trace_id >> 64:
+                first._meta[HIGH_TRACE_ID] = f"{first.trace_id >> 64:016x}"
+            first._meta.update(trace.tags)
+            first._metrics[SAMPLING_PRIORITY] = 1 if trace.priority is None else trace.priority
+            if root is not None:
+                root._meta["language"] = "python"
+                root._meta["runtime-id"] = process.runtime_id
+                root._metrics["process_id"] = process.pid
+            if self._tags or self._version or self._renamed or trace.origin:
+                self._complete(chunk, trace)
+            self.worker.put(chunk)
+
+    def _complete(self, chunk: list[Span], trace: LocalTrace) -> None:
+        for span in chunk:
+            meta: dict[str, Any] = span._meta
+            for key, value in self._tags.items():
+                meta.setdefault(key, value)
+            if self._version and span.service == self._service:
+                meta.setdefault(VERSION_KEY, self._version)
+            if trace.origin:
+                meta[ORIGIN_KEY] = trace.origin
+            if self._renamed:
+                service = text(span.service)
+                span.service = self._renamed.get(service, service)

@@ -1,0 +1,61 @@
+"""A trace in headers: read from a request that comes in, written to a request that goes out.
+
+Datadog's and the W3C's headers, both ways. Where a request carries both for one trace, Datadog's lead and the W3C's
+contribute other vendors' ``tracestate``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+
+from ddmiddleware.tracing.context import Context
+from ddmiddleware.tracing.propagation import datadog, tracecontext
+
+_LOW_64 = (1 << 64) - 1
+EXTRACTED = frozenset(
+    (
+        "traceparent",
+        "tracestate",
+        "x-datadog-origin",
+        "x-datadog-parent-id",
+        "x-datadog-sampling-priority",
+        "x-datadog-tags",
+        "x-datadog-trace-id",
+    )
+)
+
+
+def extract(headers: Mapping[str, str]) -> Context | None:
+    """Return the context that *headers* (names in lower case) continue, or None; malformed headers count as absent."""
+    try:
+        w3c = tracecontext.extract(headers)
+        context = datadog.extract(headers)
+    except (AttributeError, TypeError):  # a value that is no text
+        return None
+    if context is None:
+        return w3c
+    if w3c is not None and w3c.trace_id == context.trace_id:
+        context._propagated.tracestate = w3c._propagated.tracestate
+    return context
+
+
+def inject(context: Context) -> dict[str, str]:
+    """Return the headers that let another service continue *context*."""
+    headers: dict[str, str] = {}
+    if context.trace_id and context.span_id:
+        datadog.inject(context, headers)
+        tracecontext.inject(context, headers)
+    return headers
+
+
+def inject_into(context: Context, headers: MutableMapping[str, str]) -> None:
+    """Add the headers of *context* to those of an outgoing request.
+
+    A trace context that is there already stays, unless it is of this very trace: a request that is sent again after a
+    redirect carries the headers of its first attempt.
+    """
+    there = headers.get("traceparent") or headers.get("x-datadog-trace-id")
+    if there and f"{context.trace_id:032x}" not in there and str((context.trace_id or 0) & _LOW_64) != there:
+        return
+    for name, value in inject(context).items():
+        headers[name] = value
