@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ddmiddleware import wsgi
 from ddmiddleware._request import KEY
 from ddmiddleware.integrations import Integration
+from ddmiddleware.tracing import default_settings
 
 if TYPE_CHECKING:
     import flask
@@ -26,8 +27,9 @@ class TraceMiddleware:
 
     def __init__(self, app: flask.Flask) -> None:
         self.app = app
-        app.wsgi_app = wsgi.TraceMiddleware(app.wsgi_app, "flask")  # type: ignore[method-assign]
-        _routing.patch()
+        if default_settings["DD_TRACE_ENABLED"]:
+            app.wsgi_app = wsgi.TraceMiddleware(app.wsgi_app, "flask")  # type: ignore[method-assign]
+            _routing.patch()
 
 
 # __call__, because a user's own middleware is put around wsgi_app, below it.
@@ -41,23 +43,39 @@ def call(original: Any) -> Any:
 
 # full_dispatch_request, because the rule is known when it begins, and no function of the user's has run yet.
 @_routing.observes("flask.app:Flask.full_dispatch_request")
-def route(_app: Any, *_args: Any) -> None:
-    import flask
-
-    current: Any = flask.request
-    served = current._get_current_object()
+def route(app: Any, *_args: Any) -> None:
+    served = _served()
     request = served.environ.get(KEY)
-    if request is not None and served.url_rule is not None:
-        request.span._meta["flask.endpoint"] = served.url_rule.endpoint
-        request.matched(served.environ.get("SCRIPT_NAME", "") + served.url_rule.rule)
+    if request is None:
+        return
+    rule = served.url_rule
+    if rule is not None:
+        request.span._meta["flask.endpoint"] = rule.endpoint
+    else:
+        rule = _refused(app, served)
+    if rule is not None:
+        request.matched(rule.rule, served.environ.get("SCRIPT_NAME", ""))
 
 
 # Both, because the one sees what the application's error handlers answer, the other what none of them does.
 @_routing.observes("flask.app:Flask.handle_user_exception", "flask.app:Flask.handle_exception")
 def error(_app: Any, *args: Any) -> None:
-    import flask
-
-    current: Any = flask.request
-    request = current.environ.get(KEY)
+    request = _served().environ.get(KEY)
     if request is not None:
         request.handled(args[-1])
+
+
+def _served() -> Any:
+    import flask
+
+    proxy: Any = flask.request
+    return proxy._get_current_object()
+
+
+def _refused(app: Any, served: Any) -> Any:
+    """Return the rule that a request has the wrong method for, if that is what is wrong with it."""
+    methods = getattr(served.routing_exception, "valid_methods", None)
+    if not methods:
+        return None
+    rule, _ = app.create_url_adapter(served).match(method=methods[0], return_rule=True)
+    return rule

@@ -11,8 +11,9 @@ from functools import partial
 from typing import Any
 
 from ddmiddleware import asgi
-from ddmiddleware._request import KEY
+from ddmiddleware._request import KEY, service_of
 from ddmiddleware.integrations import Integration
+from ddmiddleware.tracing import Context, Span, active, default_settings, default_tracer, guarded
 
 _routing = Integration("starlette")
 integration = Integration("starlette", requires="starlette>=0.20", parts=(_routing,))
@@ -23,7 +24,8 @@ class TraceMiddleware(asgi.TraceMiddleware):
 
     def __init__(self, app: asgi.ASGIApp) -> None:
         super().__init__(app, "starlette")
-        _routing.patch()
+        if default_settings["DD_TRACE_ENABLED"]:
+            _routing.patch()
 
 
 # __call__, because everything else, the application's middleware too, is below it.
@@ -48,3 +50,53 @@ def mount(self: Any, scope: Any, *_channels: Any) -> None:
     request = scope.get(KEY)
     if request is not None:
         request.mounted(self.path)
+
+
+# __call__ of the single task, because a list of tasks calls it for each of them.
+@_routing.replaces("starlette.background:BackgroundTask.__call__")
+def background(original: Any) -> Any:
+    async def running(self: Any) -> None:
+        outside = active.get()
+        span = None
+        with guarded:
+            if default_tracer.enabled:
+                span = _begin_task(self.func, outside)
+        try:
+            await original(self)
+        except BaseException as error:
+            with guarded:
+                if span is not None:
+                    span.set_exc_info(type(error), error, error.__traceback__)
+            raise
+        finally:
+            with guarded:
+                if span is not None:
+                    span.finish()
+            active.set(outside)
+
+    return running
+
+
+def _begin_task(function: Any, outside: Span | Context | None) -> Span:
+    """Start the trace of a background task: one of its own, because the response does not wait for it."""
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    span = default_tracer.start_span(
+        "starlette.background_task", None, service_of("starlette"), name, "worker", activate=True
+    )
+    span._meta["component"] = "starlette"
+    if isinstance(outside, Span):
+        span.link_span(outside.local_root.context)
+    return span
+
+
+# What it builds is all that the WSGI application gets to see of the request.
+@_routing.replaces("starlette.middleware.wsgi:build_environ")
+def wsgi_environ(original: Any) -> Any:
+    def building(scope: Any, *args: Any, **kwargs: Any) -> Any:
+        environ = original(scope, *args, **kwargs)
+        with guarded:
+            if KEY in scope:
+                environ[KEY] = scope[KEY]
+        return environ
+
+    return building

@@ -87,8 +87,6 @@ def _responding(request: Request, start_response: StartResponse) -> StartRespons
     def responding(status: str, *rest: Any, **named: Any) -> Any:
         with guarded:
             request.answered(int(status[:3]))
-            if rest and rest[-1] and isinstance(rest[-1], tuple):
-                request.handled(rest[-1][1])  # PEP 3333: exc_info
         return start_response(status, *rest, **named)
 
     return responding

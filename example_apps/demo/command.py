@@ -104,7 +104,8 @@ def _run(console: Console, services: Services, options: argparse.Namespace) -> i
         *checks.totals(visits, rows),
         *checks.logs(visits, services.shop.text()),
     ]
-    console.print(report.endpoints_table(rows, report.mean_spans(traces.values())))
+    console.print(report.endpoints_table(rows, report.mean_spans(traces.values()), console.width))
+    console.print()
     _show_sample(console, visits, traces)
     console.print(f"Viewer     {services.collector.url}/", soft_wrap=True)
     console.print()

@@ -2,9 +2,9 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from rich.bar import Bar
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,22 +14,30 @@ from example_apps.demo.collected import EndpointRow, Span
 MAX_PROBLEMS = 20
 BARS_FROM_WIDTH = 100
 
+# Widths are given to every column, for rich would cut numbers as soon as it cuts names.
+_PLAIN: dict[str, Any] = {
+    "box": None,
+    "title_justify": "left",
+    "pad_edge": False,
+    "padding": (0, 1, 0, 0),
+    "header_style": "bold underline",
+}
 
-def endpoints_table(rows: Sequence[EndpointRow], spans_below: Mapping[tuple[str, str], float]) -> Table:
+
+def endpoints_table(rows: Sequence[EndpointRow], spans_below: Mapping[tuple[str, str], float], width: int) -> Table:
     """Return the table of endpoints; *spans_below* is the mean number of spans of a request and all that it led to."""
-    table = Table(
-        title="Endpoints, as the collector counted them", box=SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0)
-    )
-    table.add_column("Service", min_width=9, no_wrap=True)
-    table.add_column("Endpoint", no_wrap=True, overflow="ellipsis", ratio=1)
-    for heading, width in (("Requests", 8), ("Errors", 6), ("p50", 8), ("p95", 8), ("Spans", 5)):
-        table.add_column(heading, justify="right", min_width=width, no_wrap=True)
+    table = Table(title="Endpoints, as the collector counted them", **_PLAIN)
+    numbers = {"Requests": 8, "Errors": 6, "p50": 8, "p95": 8, "Spans": 5}
+    space = width - sum(numbers.values()) - len(numbers)
+    longest = max((len(row.resource) for row in rows), default=0)
+    table.add_column("Endpoint", width=min(longest + 2, space), no_wrap=True, overflow="ellipsis")
+    for heading, needed in numbers.items():
+        table.add_column(heading, justify="right", width=needed, no_wrap=True)
     before = ""
     for row in rows:
-        if before not in ("", row.service):
-            table.add_section()
+        if row.service != before:
+            table.add_row(Text(row.service, "bold cyan"))
         table.add_row(
-            row.service if row.service != before else "",
             Text(row.resource),
             f"{row.requests:,}",
             Text(f"{row.errors:,}", "red" if row.errors else "dim"),
@@ -57,13 +65,13 @@ def mean_spans(traces: Iterable[Sequence[Span]]) -> dict[tuple[str, str], float]
 
 def trace_tree(trace_id: str, root: Span, spans: Sequence[Span], width: int) -> Table:
     """Return one trace as a tree, with durations, and with bars where the terminal is wide enough."""
-    table = Table(title=f"One trace, {trace_id}", box=None, title_justify="left", pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("Span", no_wrap=True, overflow="ellipsis", ratio=1)
-    table.add_column("Service", min_width=9, no_wrap=True)
-    table.add_column("Duration", min_width=8, justify="right", no_wrap=True)
-    bars = width >= BARS_FROM_WIDTH
+    table = Table(title=f"One trace, {trace_id}", **_PLAIN)
+    service, bars = max(len(span.service) for span in spans), 24 if width >= BARS_FROM_WIDTH else 0
+    table.add_column("Span", width=width - service - 8 - bars - 3, no_wrap=True, overflow="ellipsis")
+    table.add_column("Service", min_width=service, no_wrap=True)
+    table.add_column("Duration", width=8, justify="right", no_wrap=True)
     if bars:
-        table.add_column("", width=28)
+        table.add_column(width=bars)
     for span, guide in _walk(root, _children(spans), ""):
         label = Text(guide, "dim") + Text(span.name, "red" if span.error else "bold")
         if span.resource != span.name:

@@ -20,7 +20,7 @@ TAIL_LINES = 25
 WORKERS = 2
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_UVICORN = ("ddmiddleware-run", "uvicorn", "--host", "127.0.0.1", "--port", "0")
+_UVICORN = ("ddmiddleware-run", "uvicorn", "--host", "127.0.0.1", "--port", "0", "--timeout-keep-alive", "75")
 _GUNICORN = ("ddmiddleware-run", "gunicorn", "--workers", str(WORKERS), "--preload", "--bind", "127.0.0.1:0")
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 

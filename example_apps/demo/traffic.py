@@ -27,7 +27,9 @@ class Visit:
 
 def drive(endpoints: Sequence[Endpoint], urls: Mapping[str, str], at_once: int) -> Iterator[Visit]:
     """Make a request to each endpoint, *at_once* of them at a time, and yield each when it is answered."""
-    with httpx.Client(trust_env=False, timeout=TIMEOUT_S) as client:
+    # No connection is used twice: uvicorn closes one after an unhandled exception, whatever has been sent on it since.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(trust_env=False, timeout=TIMEOUT_S, limits=limits) as client:
         pool = ThreadPoolExecutor(at_once)
         try:
             futures = [pool.submit(visit, client, endpoint, urls[endpoint.service]) for endpoint in endpoints]
