@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import importlib.metadata
 import json
 import os
 import sys
@@ -12,7 +13,7 @@ from benchmarks.figures import Outcome
 from benchmarks.imports import measure_import
 from benchmarks.peers import ROOT, WORK
 from benchmarks.processes import Progress
-from benchmarks.report import as_text, machine, results, verdict_table
+from benchmarks.report import PACKAGES, as_text, machine, results, verdict_table
 from benchmarks.spans import measure_disabled, measure_spans
 from benchmarks.web import measure_requests
 
@@ -40,11 +41,21 @@ def _arguments() -> argparse.Namespace:
     arguments.names = arguments.only.split(",") if arguments.only else list(BENCHMARKS)
     if unknown := set(arguments.names) - set(BENCHMARKS):
         parser.error(f"unknown benchmark: {', '.join(sorted(unknown))}")
+    if absent := [name for name in PACKAGES if not _installed(name)]:
+        parser.error(f"not installed for this Python: {', '.join(absent)}; `make bench` has an environment of its own")
     if arguments.rounds is None:
         arguments.rounds = 2 if arguments.quick else 7
     if arguments.rounds < 1:
         parser.error("--rounds must be at least 1")
     return arguments
+
+
+def _installed(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def main() -> int:

@@ -1,7 +1,8 @@
 """A peer in a process of its own: `python -m benchmarks.child MODULE`, one JSON command a line, one JSON answer each.
 
 Commands: `{"do": "flush"}`, `{"do": "spans", "shape": "nested", "bursts": 4}`,
-`{"do": "paced", "seconds": 3, "spans_per_s": 2000}`, `{"do": "requests", "app": "flask", "bursts": 3, "requests": 200}`.
+`{"do": "paced", "seconds": 3, "spans_per_s": 2000}`,
+`{"do": "requests", "app": "flask", "bursts": 3, "requests": 200}`.
 The end of the input lets the process exit the ordinary way, its exit handlers included.
 """
 

@@ -66,8 +66,8 @@ def measure_down(rounds: int, quick: bool, progress: Progress) -> Outcome:
             f"Sink down: it {what}",
             ("peer", "CPU us per span", "ddmiddleware / peer", "took s", "exit delay s"),
             [_row(peer, mode, cpu_us, took_s, delays) for peer in TRACERS],
-            f"{_SPANS_PER_S} spans a second in traces of 10 for {seconds:.0f} s, never flushed, then an ordinary exit. Took "
-            "longer means that the caller was held up; the exit delay is beyond that of the same process without a tracer.",
+            f"{_SPANS_PER_S} spans a second in traces of 10 for {seconds:.0f} s, never flushed, then an ordinary exit. "
+            "Took longer: the caller was held up. The exit delay is beyond that of a process without a tracer.",
         )
         for mode, what in _MODES.items()
     ]

@@ -134,9 +134,11 @@ def _probe(variant: Variant) -> list[dict[str, Any]]:
     steps = [step for step in (variant.statements, variant.between, variant.then) if step]
     probe = str(ROOT / "benchmarks" / "import_probe.py")
     command = [sys.executable, "-I", "-S", probe, os.pathsep.join(paths), *steps]
-    result = subprocess.run(
-        command, env=environment(variant.peer, _CLOSED), capture_output=True, text=True, timeout=60, check=False
-    )
+    variables = environment(variant.peer, _CLOSED)
+    try:
+        result = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
+    except subprocess.TimeoutExpired:
+        raise NotMeasuredError("no end after 60 s") from None
     if result.returncode:
         last = (result.stderr.strip().splitlines() or ["no output"])[-1]
         raise NotMeasuredError(f"exit status {result.returncode}: {last}")

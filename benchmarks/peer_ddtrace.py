@@ -1,7 +1,7 @@
 """ddtrace as `ddtrace-run` starts it, at its defaults."""
 
 import ddtrace.auto  # noqa: F401 (it patches and must come before all else)
-from ddtrace import tracer
+from ddtrace.trace import tracer
 
 from benchmarks.workload import Tracing
 

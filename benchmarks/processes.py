@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.peers import ROOT, WORK, Peer, environment
-from benchmarks.sink import COUNTED
+from benchmarks.workload import COUNTED
 
 EXIT_LIMIT_S = 90.0
+_ANSWER_LIMIT_S = 300.0
 
 
 class NotMeasuredError(Exception):
@@ -125,7 +126,10 @@ class Child:
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
+        killer = threading.Timer(_ANSWER_LIMIT_S, self._process.kill)
+        killer.start()
         line = self._process.stdout.readline()
+        killer.cancel()
         if not line:
             raise self._gone()
         answer: dict[str, Any] = json.loads(line)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.figures import Outcome, Table, Verdict, number
 
-_PACKAGES = ("ddmiddleware", "ddtrace", "opentelemetry-sdk", "opentelemetry-instrumentation", "flask", "starlette")
+PACKAGES = ("ddmiddleware", "ddtrace", "opentelemetry-sdk", "opentelemetry-instrumentation", "flask", "starlette")
 
 _HOW_TO_READ = """\
 - Every figure is CPU time of the whole process, background threads included. Absolute figures move with the machine
@@ -27,12 +27,12 @@ _HOW_TO_READ = """\
 def machine(load_at_start: tuple[float, float, float]) -> list[tuple[str, str]]:
     """What the figures depend on; no host name and no path."""
     loads = " / ".join(f"{load:.1f}" for load in (load_at_start[0], os.getloadavg()[0]))
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     return [
         ("Date", datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")),
         ("CPU", f"{_cpu_model()}, {len(os.sched_getaffinity(0))} cores"),
         ("Load average (1 min) at start / at end", loads),
-        ("System", f"{platform.system()} {platform.release()}"),
+        ("System", f"{platform.system()} {platform.release().partition('-')[0]}"),
         ("Python", f"{platform.python_implementation()} {platform.python_version()}"),
         ("Versions", versions),
     ]

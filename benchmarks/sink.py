@@ -16,9 +16,8 @@ from typing import Any
 import msgpack
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from benchmarks.workload import TAG_PREFIX
+from benchmarks.workload import COUNTED, TAG_PREFIX
 
-COUNTED = "/_counted"
 _INFO = {
     "version": "7.60.0",
     "endpoints": [

@@ -6,7 +6,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+# What the sink counts by, and where it says how many.
 TAG_PREFIX = "app."
+COUNTED = "/_counted"
 _USERS = [f"user-{number}" for number in range(1000)]
 
 

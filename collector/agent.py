@@ -4,6 +4,7 @@ Everything answers to POST and PUT, as tracers of different age use either.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 # A body up to this size is decoded within a few milliseconds; a larger one goes to a thread, so that others are
 # answered meanwhile.
 INLINE_BODY = 32 * 2**10
+COMPLAINT_INTERVAL_S = 60.0
 
 _METHODS = ["POST", "PUT"]
 _TYPES = ("application/msgpack", "application/x-msgpack", "")
@@ -35,6 +37,7 @@ class Agent:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._complain_at = 0.0
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of the protocol."""
@@ -55,7 +58,7 @@ class Agent:
             except BodyError as error:
                 return _refusal(request, error.status, str(error))
             except PayloadError as error:
-                log.warning("%s: refused a payload: %s", request.url.path, error)
+                self._complain(request.url.path, error)
                 return _refusal(request, 400, str(error))
             except QueueFullError:
                 return _refusal(request, 429, "traces arrive faster than they can be stored")
@@ -67,6 +70,13 @@ class Agent:
             return JSONResponse({"rate_by_service": {"service:,env:": 1.0}})
 
         return take
+
+
+    def _complain(self, path: str, error: PayloadError) -> None:
+        """Tell the user of a broken tracer, who may not look at its log; not with every payload, though."""
+        if time.monotonic() >= self._complain_at:
+            self._complain_at = time.monotonic() + COMPLAINT_INTERVAL_S
+            log.warning("%s: refused a payload: %s", path, error)
 
 
 async def _chunks(request: Request, decoder: Decoder) -> list[Chunk]:

@@ -15,6 +15,11 @@ from ddmiddleware.collector.span import Span
 # The Datadog agent cuts a resource at 5,000 bytes; an endpoint's name stands in tables, addresses and an index.
 MAX_RESOURCE = 1_000
 MAX_SEARCHED = 2_000
+# Starting zlib costs more time than a small body is worth.
+MIN_COMPRESSED = 1_024
+
+# The first byte of a zlib stream (RFC 1950 with a window of 32 KiB), which no msgpack array begins with.
+_ZLIB = 0x78
 
 _I64 = 2**63
 
@@ -46,14 +51,20 @@ class Chunk:
     end_ns: int
     spans: int
     errors: int
-    services: list[str]
+    services: tuple[str, ...]
     requests: list[Request]
     body: bytes
+
+    @property
+    def size(self) -> int:
+        """Roughly the bytes of memory that this takes."""
+        return len(self.body) + 1_000 + sum(1_000 + len(request.searched) for request in self.requests)
 
 
 def pack(trace: Trace) -> Chunk:
     """Summarise and pack the spans of a decoded trace."""
     spans = trace.spans
+    body: bytes = msgpack.packb(spans)
     return Chunk(
         trace_high=trace.high,
         trace_low=trace.low,
@@ -61,15 +72,15 @@ def pack(trace: Trace) -> Chunk:
         end_ns=min(max([span.start_ns + span.duration_ns for span in spans]), _I64 - 1),
         spans=len(spans),
         errors=sum([span.error for span in spans]),
-        services=sorted({span.service for span in spans}),
+        services=tuple(sorted({span.service for span in spans})),
         requests=[_request(root, spans) for root in local_roots(spans)],
-        body=zlib.compress(msgpack.packb(spans), 1),
+        body=body if len(body) < MIN_COMPRESSED else zlib.compress(body, 1),
     )
 
 
 def unpack(body: bytes) -> list[Span]:
     """Return the spans of a packed body."""
-    fields: list[Any] = msgpack.unpackb(zlib.decompress(body))
+    fields: list[Any] = msgpack.unpackb(zlib.decompress(body) if body[0] == _ZLIB else body)
     return [Span(*field) for field in fields]
 
 

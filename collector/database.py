@@ -89,7 +89,9 @@ def connect(path: Path) -> sqlite3.Connection:
         f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=5, isolation_level=None, check_same_thread=False
     )
     connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA cache_size = -32768")
+    connection.execute("PRAGMA cache_size = -65536")
+    # In pages: with the usual 1,000 most of the writer's time goes into copying index pages to the file.
+    connection.execute("PRAGMA wal_autocheckpoint = 8000")
     return connection
 
 

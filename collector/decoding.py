@@ -87,7 +87,7 @@ class _Reader:
             raise PayloadError(f"{place}: the body ends too early") from None
         # TypeError: a map has an array or a map as a key.
         except (ValueError, TypeError) as error:
-            raise PayloadError(f"{place}: not readable as msgpack ({error or type(error).__name__})") from None
+            raise PayloadError(f"{place}: not readable as msgpack ({str(error) or type(error).__name__})") from None
 
     def traces(self, fields_of: Any) -> Iterator[Trace]:
         for trace_index in range(self.array("payload")):

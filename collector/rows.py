@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from functools import lru_cache
 
 from ddmiddleware.collector.chunk import Chunk, Request
 from ddmiddleware.collector.ids import to_signed
@@ -20,6 +21,11 @@ INSERT OR IGNORE INTO requests (chunk_id, trace_low, trace_high, span_id, parent
     duration_ns, error, entry, name, type, status, searched)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+
+
+@lru_cache(1_000)
+def _services_text(services: tuple[str, ...]) -> str:
+    return json.dumps(services)
 
 
 class Rows:
@@ -41,7 +47,7 @@ class Rows:
         execute("BEGIN IMMEDIATE")
         for chunk in chunks:
             low, high = to_signed(chunk.trace_low), to_signed(chunk.trace_high)
-            services = json.dumps(chunk.services)
+            services = _services_text(chunk.services)
             row = (
                 low, high, received_ns, chunk.start_ns, chunk.end_ns, chunk.spans, chunk.errors, services, chunk.body
             )  # fmt: skip

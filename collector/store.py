@@ -22,10 +22,11 @@ from ddmiddleware.collector.rows import Rows
 log = logging.getLogger(__name__)
 
 QUEUE_BYTES = 64 * 2**20
-BATCH_CHUNKS = 2_000
+# Much in one transaction: most chunks touch other pages of the indices, and each page is written once then.
+BATCH_CHUNKS = 10_000
 RETRY_S = 1.0
 TRIM_INTERVAL_S = 30.0
-# Written body bytes after which the size is looked at before the interval is over.
+# Bytes taken from the queue after which the file's size is looked at before the interval is over.
 TRIM_BYTES = 16 * 2**20
 READERS = 4
 
@@ -70,7 +71,7 @@ class Store:
 
     def put(self, chunks: list[Chunk]) -> None:
         """Queue chunks for writing, all or none; raise QueueFullError, or StoreError while the file refuses."""
-        size = sum(len(chunk.body) for chunk in chunks)
+        size = sum(chunk.size for chunk in chunks)
         with self._changed:
             if self._failure is not None:
                 raise StoreError(self._failure)
@@ -146,7 +147,7 @@ class Store:
                 lambda: self._waiting or self._closing.is_set(), max(self._trim_at - time.monotonic(), 0)
             )
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_CHUNKS))]
-            size = sum(len(chunk.body) for chunk in batch)
+            size = sum(chunk.size for chunk in batch)
             self._waiting_bytes -= size
             self._written_bytes += size
             return batch

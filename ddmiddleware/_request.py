@@ -25,7 +25,7 @@ class Request:
     work a trace of its own, linked to the request. Whoever begins a request puts back what was active before.
     """
 
-    __slots__ = ("_error", "_gone", "_method", "_prefix", "_routed", "span")
+    __slots__ = ("_ended", "_error", "_gone", "_method", "_prefix", "_routed", "span")
 
     def __init__(
         self, component: str, method: str, url: str, agent: str, headers: Mapping[str, str], prefix: str = ""
@@ -39,6 +39,7 @@ class Request:
         self._prefix = prefix
         self._routed = False
         self._gone = False
+        self._ended: float | None = None
         self._error: BaseException | None = None
         remote = extract_headers(headers) if headers else None
         if remote is not None:
@@ -105,16 +106,24 @@ class Request:
             return
         if not isinstance(error, (Exception, SystemExit, KeyboardInterrupt)):
             self.disconnected()
-        if not self._gone:
+        elif not self._gone:
+            if "http.status_code" not in self.span._meta:
+                self.answered(500)
             self._error = None
-            self.span._meta.setdefault("http.status_code", "500")
             self.span.set_exc_info(type(error), error, error.__traceback__)
 
     def disconnected(self) -> None:
         """Note that the client is gone: what still goes wrong because of that is no error."""
-        if self.span.duration_ns is None:
+        if self.span.duration_ns is None and self._ended is None:
             self._gone = True
             self.span._meta["http.disconnected"] = "true"
+
+    def ended(self) -> None:
+        """End the span, as the body is complete; an error that no exception explains yet waits for one to follow."""
+        if self.span.error and self._error is None:
+            self._ended = self.span.now()
+        else:
+            self.finish()
 
     def finish(self) -> None:
         """End the span; a second call changes nothing. The span stays active: see the class."""
@@ -127,7 +136,7 @@ class Request:
                 span.set_exc_info(type(error), error, error.__traceback__)
         finally:
             current = active.get()
-            span.finish()
+            span.finish(self._ended)
             active.set(current)
 
 

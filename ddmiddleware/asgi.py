@@ -95,11 +95,20 @@ def _begin(scope: Scope, component: str) -> Request | None:
     path = scope["path"]
     # Since version 3 of the specification's HTTP part the path includes the root path; servers differ.
     full = path if path.startswith(root) else root + path
-    request = Request(
-        component, scope.get("method", "GET"), f"{scope.get('scheme', 'http')}://{host}{full}", agent, found, root
-    )
+    url = f"{scope.get('scheme', 'http')}://{host}{full}"
+    if "path_params" in scope:
+        root = _template(root, scope["path_params"])
+    request = Request(component, scope.get("method", "GET"), url, agent, found, root)
     scope[KEY] = request
     return request
+
+
+def _template(root: str, params: dict[str, Any]) -> str:
+    """Return a root path with the names of parameters for their values: we stand below a mount that nobody traced."""
+    root += "/"
+    for name, value in params.items():
+        root = root.replace(f"/{value}/", f"/{{{name}}}/")
+    return root[:-1]
 
 
 def _receiving(request: Request, receive: Receive) -> Receive:
@@ -133,7 +142,7 @@ def _responding(request: Request, send: Send) -> Send:
             raise
         if last:
             with guarded:
-                request.finish()
+                request.ended()
 
     return responding
 

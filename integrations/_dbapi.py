@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from ddmiddleware.integrations._patching import Call, Integration, Traced
 
 
 class Spans:
-    """The spans of one driver: statements, and commit and rollback."""
+    """The spans of one driver: each method puts them around a function of the driver."""
 
     def __init__(self, integration: Integration, prefix: str) -> None:
-        self.query: Traced = integration.traced(f"{prefix}.query", "sql")(_query)
-        self.query.returned(_rows)
-        self.commit: Traced = integration.traced(f"{prefix}.connection.commit", "sql")(_nothing)
-        self.rollback: Traced = integration.traced(f"{prefix}.connection.rollback", "sql")(_nothing)
+        self._query = integration.traced(f"{prefix}.query", "sql")(_query)
+        self._query.returned(_rows)
+        self._script = integration.traced(f"{prefix}.query", "sql")(_query)
+        self._commit = integration.traced(f"{prefix}.connection.commit", "sql")(_nothing)
+        self._rollback = integration.traced(f"{prefix}.connection.rollback", "sql")(_nothing)
+
+    def query(self, original: Any) -> Any:
+        """Trace a cursor's ``execute`` or ``executemany``."""
+        return _around(original, self._query)
+
+    def script(self, original: Any) -> Any:
+        """Trace what executes several statements, and leaves ``rowcount`` as it was."""
+        return _around(original, self._script)
+
+    def commit(self, original: Any) -> Any:
+        """Trace a commit."""
+        return _around(original, self._commit)
+
+    def rollback(self, original: Any) -> Any:
+        """Trace a rollback."""
+        return _around(original, self._rollback)
+
+
+def _around(original: Any, traced: Traced) -> Any:
+    return functools.wraps(original)(traced.wrapper(original))
 
 
 def _query(call: Call) -> None:

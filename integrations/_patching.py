@@ -27,10 +27,10 @@ class Call:
 
     __slots__ = ("_args", "_first", "_kwargs", "metrics", "span", "tags")
 
-    def __init__(self, span: Span, args: tuple[Any, ...], kwargs: dict[str, Any], first: int) -> None:
-        self.span = span
-        self.tags = span._meta
-        self.metrics = span._metrics
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], first: int) -> None:
+        self.span: Span
+        self.tags: dict[str, str]
+        self.metrics: dict[str, float]
         self._args = args
         self._kwargs = kwargs
         self._first = first
@@ -114,18 +114,21 @@ class Traced:
         return around
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any], first: int) -> Call | None:
-        call = None
+        begun = None
         with guarded:
             integration = self._integration
             if not integration.patched or not default_tracer.enabled:
                 return None
             if self._when is not None and not self._when(*args, **kwargs):
                 return None
-            span = default_tracer.trace(self._name, integration.service, None, self._span_type)
-            call = Call(span, args, kwargs, first)
+            call = Call(args, kwargs, first)
+            call.span = span = default_tracer.trace(self._name, integration.service, None, self._span_type)
+            begun = call  # from here on the span will be finished
+            call.tags = span._meta
+            call.metrics = span._metrics
             call.tags.update(integration.tags)
             self.describe(call)
-        return call
+        return begun
 
     def _succeeded(self, call: Call, result: Any) -> None:
         with guarded:

@@ -86,6 +86,9 @@ class Replacement:
 class _Unbound(staticmethod):  # type: ignore[type-arg]
     """A function in the place of a built-in one: as an attribute of a class it is not bound to instances either."""
 
+    def __get__(self, instance: object, owner: type | None = None, /) -> Any:
+        return self
+
     def __reduce__(self) -> str:
         """Pickle by reference, as functions do."""
         return self.__qualname__

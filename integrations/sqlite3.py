@@ -38,19 +38,26 @@ def connect(original: Any) -> Any:
 
 class _Cursor(sqlite3.Cursor):
     __slots__ = ()
-    execute = spans.query.wrapper(sqlite3.Cursor.execute)
-    executemany = spans.query.wrapper(sqlite3.Cursor.executemany)
-    executescript = spans.query.wrapper(sqlite3.Cursor.executescript)
+    execute = spans.query(sqlite3.Cursor.execute)
+    executemany = spans.query(sqlite3.Cursor.executemany)
+    executescript = spans.script(sqlite3.Cursor.executescript)
 
 
-_committing = spans.commit.wrapper(sqlite3.Connection.__exit__)
-_rolling_back = spans.rollback.wrapper(sqlite3.Connection.__exit__)
+def _shortcut(original: Any) -> Any:
+    """Return a connection's ``execute``, which makes its cursor in C, with a traced cursor."""
+
+    def shortcut(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            return original(self, *args, **kwargs)  # which refuses them
+        return getattr(_Connection.cursor(self), original.__name__)(*args)
+
+    return functools.wraps(original)(shortcut)
 
 
 class _Connection(sqlite3.Connection):
     __slots__ = ()
-    commit = spans.commit.wrapper(sqlite3.Connection.commit)
-    rollback = spans.rollback.wrapper(sqlite3.Connection.rollback)
+    commit = spans.commit(sqlite3.Connection.commit)
+    rollback = spans.rollback(sqlite3.Connection.rollback)
 
     @functools.wraps(sqlite3.Connection.cursor)
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
@@ -63,25 +70,20 @@ class _Connection(sqlite3.Connection):
 
     # The original calls neither commit nor rollback: it is in C.
     @functools.wraps(sqlite3.Connection.__exit__)
-    def __exit__(self, kind: Any, error: Any, traceback: Any, /) -> Any:
+    def __exit__(self, *args: Any) -> Any:
         leave = sqlite3.Connection.__exit__
         if _ends_transaction(self):
-            leave = _committing if kind is None else _rolling_back
-        return leave(self, kind, error, traceback)
+            leave = _committing if args[:1] == (None,) else _rolling_back
+        return leave(self, *args)
 
     if sys.version_info >= (3, 11):  # before, the originals call cursor, as their documentation has it
+        execute = _shortcut(sqlite3.Connection.execute)
+        executemany = _shortcut(sqlite3.Connection.executemany)
+        executescript = _shortcut(sqlite3.Connection.executescript)
 
-        @functools.wraps(sqlite3.Connection.execute)
-        def execute(self, *args: Any) -> Any:
-            return _Connection.cursor(self).execute(*args)
 
-        @functools.wraps(sqlite3.Connection.executemany)
-        def executemany(self, *args: Any) -> Any:
-            return _Connection.cursor(self).executemany(*args)
-
-        @functools.wraps(sqlite3.Connection.executescript)
-        def executescript(self, *args: Any) -> Any:
-            return _Connection.cursor(self).executescript(*args)
+_committing = spans.commit(sqlite3.Connection.__exit__)
+_rolling_back = spans.rollback(sqlite3.Connection.__exit__)
 
 
 def _ends_transaction(connection: sqlite3.Connection) -> bool:

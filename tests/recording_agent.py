@@ -238,11 +238,9 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
     server: _Server
 
     def setup(self) -> None:
-        self.disable_nagle_algorithm = self.server.address_family == socket.AF_INET
         super().setup()
         self.number = self.server.agent.connections
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ddmiddleware.tracing.guard import guard
+from ddmiddleware.tracing.span import text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,7 @@ def correlation(tracer: Tracer) -> dict[str, str]:
     return {
         "dd.trace_id": f"{span.trace_id:032x}" if span else "0",
         "dd.span_id": str(span.span_id) if span else "0",
-        "dd.service": (span.service if span else tracer.service) or "",
+        "dd.service": text((span.service if span else tracer.service) or ""),
         "dd.env": tracer.settings["DD_ENV"],
         "dd.version": tracer.settings["DD_VERSION"],
     }

@@ -95,17 +95,17 @@ class Tracer:
         parent: Span | Context | None,
         previous: Span | Context | None,
     ) -> Span:
-        if parent.__class__ is Span and parent.duration_ns is None:  # type: ignore[union-attr]
+        if parent.__class__ is Span and parent.duration_ns is None:
             span = Span(
                 name,
-                service or parent.service,  # type: ignore[union-attr]
+                service or parent.service,
                 resource,
                 span_type,
-                parent._trace,  # type: ignore[union-attr]
-                parent.trace_id,  # type: ignore[arg-type, union-attr]
+                parent._trace,
+                parent.trace_id,
                 span_id(),
-                parent.span_id,  # type: ignore[union-attr]
-                parent,  # type: ignore[arg-type]
+                parent.span_id,
+                parent,
                 previous,
             )
         else:

@@ -101,7 +101,7 @@ def _generator(begin: Callable[[], Span], function: Any) -> Callable[..., Any]:
             except StopIteration as stop:
                 return stop.value
             finally:
-                argument = None  # an error that was thrown in must not be held by the frame that its traceback holds
+                argument = None  # a thrown error holds this frame: it must not be held by it
             try:
                 argument = yield value
                 resume = generator.send
@@ -112,7 +112,7 @@ def _generator(begin: Callable[[], Span], function: Any) -> Callable[..., Any]:
 
 
 def _unseen(asend: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return *asend* for a first step of which the event loop learns nothing: it would close the generator beside us."""
+    """Return *asend* for a first step that the event loop does not see: it would close the generator beside us."""
 
     def first(argument: Any) -> Any:
         hooks = sys.get_asyncgen_hooks()

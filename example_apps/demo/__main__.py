@@ -2,6 +2,9 @@
 
 import sys
 
-from example_apps.demo.command import main
+try:
+    from example_apps.demo.command import main
 
-sys.exit(main())
+    sys.exit(main())
+except KeyboardInterrupt:  # while all that is still being imported, when nothing has been started
+    sys.exit(130)

@@ -1,10 +1,10 @@
 """Says what is wrong with the spans of one request, given what its endpoint must leave behind."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from example_apps.demo.collected import EndpointRow, Span
-from example_apps.demo.plan import FAILING_CALLS, INVENTORY, PREPARED, SHOP, Endpoint
+from example_apps.demo.collected import Span
+from example_apps.demo.plan import FAILING_CALLS, INVENTORY, SHOP, Endpoint
 from example_apps.demo.traffic import Visit
 
 REQUEST_SPANS = {SHOP: "flask.request", INVENTORY: "starlette.request"}
@@ -21,23 +21,6 @@ def expected_requests(endpoint: Endpoint) -> list[tuple[str, str]]:
 def arrived(visit: Visit, spans: Sequence[Span]) -> bool:
     """Say whether as many request spans as there should be have come: a chunk each, so all other spans have as well."""
     return sum(span.name in REQUEST_SPANS.values() for span in spans) >= len(expected_requests(visit.endpoint))
-
-
-def visits(
-    made: Sequence[Visit], traces: Mapping[str, Sequence[Span]], received: Mapping[str, int], *, redis: bool
-) -> list[str]:
-    """Return what is wrong with the visits and their traces.
-
-    *received* is the number of spans that came in for each trace; *redis* says that the shop had its cache.
-    """
-    found = []
-    for visit in made:
-        spans = traces[visit.trace_id]
-        wrong = problems(visit, spans, redis=redis)
-        if received.get(visit.trace_id, 0) != len(spans):
-            wrong.append(f"{received.get(visit.trace_id, 0)} spans came in, {len(spans)} of them different")
-        found += [f"{_title(visit)}: {problem}" for problem in wrong]
-    return found
 
 
 def problems(visit: Visit, spans: Sequence[Span], *, redis: bool) -> list[str]:
@@ -149,34 +132,6 @@ def _errors(endpoint: Endpoint, root: Span, spans: Sequence[Span]) -> list[str]:
         if span.error and endpoint.status < 500:
             found.append(f"{span.name} {span.resource} is an error in a request that went well")
     return found
-
-
-def totals(visits: Sequence[Visit], rows: Sequence[EndpointRow]) -> list[str]:
-    """Compare how many requests of each service and resource the collector counted with how many were made.
-
-    This finds what no single trace can show: requests that belong to no visit.
-    """
-    made = Counter(request for visit in visits for request in expected_requests(visit.endpoint))
-    made[PREPARED] += 1
-    counted = Counter({(row.service, row.resource): row.requests for row in rows})
-    return [
-        f"{service} {resource}: {counted[service, resource]} counted by the collector, {made[service, resource]} made"
-        for service, resource in sorted(made | counted)
-        if counted[service, resource] != made[service, resource]
-    ]
-
-
-def logs(visits: Sequence[Visit], text: str) -> list[str]:
-    """Check that a service's log names the trace of each visit that it logs."""
-    return [
-        f"{_title(visit)}: no line of the log has its trace id"
-        for visit in visits
-        if visit.endpoint.logs and f"trace_id={visit.trace_id}" not in text
-    ]
-
-
-def _title(visit: Visit) -> str:
-    return f"{visit.endpoint.method} {visit.endpoint.url_path} (trace {visit.trace_id})"
 
 
 def _names(spans: Sequence[Span]) -> str:

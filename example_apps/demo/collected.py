@@ -18,7 +18,10 @@ PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stored span. Ids are 16 hex digits, *parent_id* empty for none; times are nanoseconds."""
+    """A stored span. Ids are 16 hex digits, *parent_id* empty for none; times are nanoseconds.
+
+    *links* are pairs of a trace id (32 hex digits) and a span id.
+    """
 
     span_id: str
     parent_id: str
@@ -29,6 +32,7 @@ class Span:
     duration_ns: int
     error: bool
     tags: dict[str, str]
+    links: tuple[tuple[str, str], ...] = ()
 
     @property
     def end_ns(self) -> int:
@@ -59,7 +63,7 @@ class Collected:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def _get(self, path: str, **query: object) -> Any:
+    def _get(self, path: str, **query: str | int) -> Any:
         return self._client.get(path, params={"window": "all", **query}).raise_for_status().json()
 
     def trace(self, trace_id: str) -> list[Span]:
@@ -81,6 +85,7 @@ class Collected:
                 span["duration_ns"],
                 bool(span["error"]),
                 span["tags"],
+                tuple((link["trace_id"], link["span_id"]) for link in span["links"]),
             )
             for span in answer.raise_for_status().json()["spans"]
         ]
@@ -99,17 +104,19 @@ class Collected:
     def endpoints(self) -> list[EndpointRow]:
         """Return all endpoints, the busiest of each service first."""
         return [
-            EndpointRow(section["service"], **{key: row[key] for key in EndpointRow.__slots__[1:]})
+            EndpointRow(
+                section["service"], row["resource"], row["requests"], row["errors"], row["p50_ns"], row["p95_ns"]
+            )
             for section in self._get("/endpoints.json")["services"]
             for row in section["endpoints"]
         ]
 
-    def wait(self, visits: Sequence[Visit], arrived: Callable[[Visit, Sequence[Span]], bool]) -> None:
-        """Wait until every visit's trace has arrived and no more spans come, or it is clear that they will not."""
+    def wait(self, visits: Sequence[Visit], arrived: Callable[[Visit, Sequence[Span]], bool], traces: int) -> None:
+        """Wait until every visit's trace and that many in all have arrived and no more come, or give up waiting."""
         waiting = {visit.trace_id: visit for visit in visits}
         before: dict[str, int] = {}
         changed = time.monotonic()
-        while time.monotonic() - changed < (GIVE_UP_S if waiting else SETTLED_S):
+        while time.monotonic() - changed < (GIVE_UP_S if waiting or len(before) < traces else SETTLED_S):
             now = self.received()
             for trace_id in [name for name in waiting if now.get(name) != before.get(name)]:
                 if arrived(waiting[trace_id], self.trace(trace_id)):

@@ -10,7 +10,7 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from example_apps.demo import checks, report
+from example_apps.demo import account, checks, report
 from example_apps.demo.collected import Collected, Span
 from example_apps.demo.plan import ENDPOINTS, INVENTORY, SAMPLE, SHOP, mixture
 from example_apps.demo.services import SIGNALS, WORKERS, ServiceError, Services
@@ -30,10 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     status = INTERRUPTED
     try:
         with Services() as services:
+            with console.status("Starting the services"):
+                services.start()
             _introduce(console, services)
             status = _run(console, services, options)
             if os.environ.get("CI", "").lower() not in ("true", "1"):
-                console.print("The services stay up until Ctrl-C.")
+                console.print("The services stay up until Ctrl-C; their logs are in", services.folder, soft_wrap=True)
                 while True:
                     services.check()
                     time.sleep(WATCH_S)
@@ -82,12 +84,11 @@ def _at_once(text: str) -> int:
 
 
 def _introduce(console: Console, services: Services) -> None:
-    cache = "with a Redis cache" if services.redis else "without a cache, for there is no redis-server here"
     console.print(f"collector  {services.collector.url}", soft_wrap=True)
     console.print(f"inventory  {services.inventory.url}  Starlette, uvicorn", soft_wrap=True)
-    console.print(
-        f"shop       {services.shop.url}  Flask, gunicorn, {WORKERS} pre-forked workers, {cache}", soft_wrap=True
-    )
+    console.print(f"shop       {services.shop.url}  Flask, gunicorn, {WORKERS} pre-forked workers", soft_wrap=True)
+    cache = "the shop's cache" if services.redis else "not installed: the shop runs without its cache"
+    console.print(f"redis      {cache}", soft_wrap=True)
     console.print()
 
 
@@ -95,14 +96,15 @@ def _run(console: Console, services: Services, options: argparse.Namespace) -> i
     visits = _visit_all(console, services, options)
     services.check()
     with Collected(services.collector.url) as collected, console.status("Waiting for the last spans"):
-        collected.wait(visits, checks.arrived)
+        collected.wait(visits, checks.arrived, account.expected_traces(visits))
         rows = collected.endpoints()
         received = collected.received()
         traces = {name: collected.trace(name) for name in {*received, *(visit.trace_id for visit in visits)}}
     problems = [
-        *checks.visits(visits, traces, received, redis=services.redis),
-        *checks.totals(visits, rows),
-        *checks.logs(visits, services.shop.text()),
+        *account.visits(visits, traces, received, redis=services.redis),
+        *account.tasks(visits, traces),
+        *account.totals(visits, rows),
+        *account.logs(visits, services.shop.text()),
     ]
     console.print(report.endpoints_table(rows, report.mean_spans(traces.values()), console.width))
     console.print()

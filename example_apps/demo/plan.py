@@ -17,7 +17,7 @@ class Endpoint:
 
     *calls* are the resources of the inventory's request spans below the shop's, *queries* and *commands* the fewest
     SQLite and Redis spans, *error* the type of the exception on the request's span, *at_least_s* how long the answer
-    takes to make, *logs* says that the service logs a line about it.
+    takes to make, *task* the background task that it leaves behind, *logs* says that the service logs a line about it.
     """
 
     service: str
@@ -31,6 +31,7 @@ class Endpoint:
     commands: int = 0
     error: str = ""
     at_least_s: float = 0
+    task: str = ""
     logs: bool = False
     json: Any = None
 
@@ -68,7 +69,7 @@ ENDPOINTS = (
     ),
     Endpoint(SHOP, "GET", "/orders.csv", weight=2, queries=4),
     Endpoint(SHOP, "GET", "/admin/stats", weight=2, queries=1),
-    Endpoint(SHOP, "POST", "/admin/recount", status=202, calls=("POST /recounts",)),
+    Endpoint(SHOP, "POST", "/admin/recount", status=202, calls=("POST /recounts",), task="count_again"),
     Endpoint(SHOP, "GET", "/admin/suppliers", status=502, calls=("GET /suppliers",)),
     Endpoint(SHOP, "GET", "", "/no/such/page", 404),
     Endpoint(INVENTORY, "GET", "/stock/{sku}", "/stock/mug", weight=2),
@@ -77,7 +78,7 @@ ENDPOINTS = (
     Endpoint(INVENTORY, "GET", NORTH, "/warehouses/south/stock/cup"),
     Endpoint(INVENTORY, "GET", "/suppliers", status=500, error="ConnectionError"),
     Endpoint(INVENTORY, "GET", "/movements", at_least_s=0.05),
-    Endpoint(INVENTORY, "POST", "/recounts", status=202),
+    Endpoint(INVENTORY, "POST", "/recounts", status=202, task="count_again"),
     Endpoint(INVENTORY, "GET", "", "/no/such/page", 404),
 )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.bar import Bar
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -76,7 +76,7 @@ def trace_tree(trace_id: str, root: Span, spans: Sequence[Span], width: int) -> 
         label = Text(guide, "dim") + Text(span.name, "red" if span.error else "bold")
         if span.resource != span.name:
             label += Text(f" {' '.join(span.resource.split())}", "default")
-        cells = [label, span.service, duration(span.duration_ns)]
+        cells: list[RenderableType] = [label, span.service, duration(span.duration_ns)]
         begin = span.start_ns - root.start_ns
         bar = Bar(max(root.duration_ns, 1), begin, begin + span.duration_ns, color="red" if span.error else "cyan")
         table.add_row(*cells, *([bar] if bars else []))
@@ -85,7 +85,7 @@ def trace_tree(trace_id: str, root: Span, spans: Sequence[Span], width: int) -> 
 
 def print_problems(console: Console, problems: Sequence[str]) -> None:
     """Print what was wrong, the first of it."""
-    console.print(f"[bold red]{len(problems)} checks failed[/]")
+    console.print(f"[bold red]{len(problems)} {'check' if len(problems) == 1 else 'checks'} failed[/]")
     for problem in problems[:MAX_PROBLEMS]:
         console.print(f"  {problem}", markup=False, highlight=False, soft_wrap=True)
     if len(problems) > MAX_PROBLEMS:

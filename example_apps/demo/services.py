@@ -101,24 +101,23 @@ class Services:
 
     def __init__(self) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="ddmiddleware-demo-")
-        self._folder = Path(self._temporary.name)
+        self.folder = Path(self._temporary.name)
         self._bin = Path(sys.executable).parent
         self._running: list[Service] = []
         self.redis = shutil.which("redis-server") is not None
 
     def __enter__(self) -> "Services":
-        try:
-            self._start_all()
-        except BaseException:
-            self._stop_all()
-            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop_all()
+        with uninterrupted():
+            while self._running:
+                self._running.pop().stop()
+            self._temporary.cleanup()
 
-    def _start_all(self) -> None:
-        folder = str(self._folder)
+    def start(self) -> None:
+        """Start all, each when those that it calls are ready; raise ServiceError."""
+        folder = str(self.folder)
         self.collector = self._start(
             "collector",
             [sys.executable, "-m", "ddmiddleware.collector", "--port", "0", "--store", f"{folder}/collector.db"],
@@ -154,6 +153,7 @@ class Services:
             **os.environ,
             "PATH": f"{self._bin}{os.pathsep}{os.environ.get('PATH', '')}",
             "PYTHONUNBUFFERED": "1",
+            "XDG_RUNTIME_DIR": str(self.folder),  # for gunicorn's control socket, which else goes to the home folder
             "NO_PROXY": "127.0.0.1",
             "no_proxy": "127.0.0.1",
         }
@@ -165,7 +165,7 @@ class Services:
                 name,
                 [executable, *command[1:]],
                 {**base, "DD_SERVICE": name, **(environ or {})},
-                self._folder / f"{name}.log",
+                self.folder / f"{name}.log",
             )
             self._running.append(service)
         return service
@@ -174,9 +174,3 @@ class Services:
         """Raise ServiceError when one of the services has ended."""
         for service in self._running:
             service.check()
-
-    def _stop_all(self) -> None:
-        with uninterrupted():
-            while self._running:
-                self._running.pop().stop()
-            self._temporary.cleanup()

@@ -87,7 +87,7 @@ def products() -> Response:
     """List the products, from the cache where there is one."""
     try:
         if cache is not None and (cached := cache.get("products")) is not None:
-            return Response(cached, mimetype="application/json")  # type: ignore[arg-type]
+            return Response(cached, mimetype="application/json")
     except redis.RedisError as error:
         log.warning("no cache: %s", error)
     rows = connection().execute("SELECT id, sku, price_cents FROM products ORDER BY sku").fetchall()

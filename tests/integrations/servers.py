@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -95,10 +96,8 @@ class HttpServer:
                     return
                 if what == "slow":
                     server.released.wait(10)
-                try:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the client has given up
                     self._answer(what, argument)
-                except (BrokenPipeError, ConnectionResetError):
-                    pass  # the client has given up
 
             def _answer(self, what: str, argument: str) -> None:
                 self.send_response(302 if what == "redirect" else int(argument) if what == "status" else 200)

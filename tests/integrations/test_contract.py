@@ -21,6 +21,7 @@ from ddmiddleware.tracing import default_settings, default_tracer
 from tests.integrations.examples import EXAMPLES, Names
 from tests.integrations.recorder import Recorder
 
+pytestmark = pytest.mark.filterwarnings("ignore:starlette.middleware.wsgi is deprecated")
 Imported = Callable[[str], Names]
 
 ROWS = sorted(TABLE)
@@ -137,28 +138,28 @@ def test_undone(name: str, imported: Imported, recorder: Recorder) -> None:
     assert EXAMPLES[name].use(names, recorder) == 1
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", sorted(set(ROWS) - {"flask", "starlette"}))
 def test_undone_below_somebody_elses_patch(name: str, imported: Imported, recorder: Recorder) -> None:
     """Theirs stays where it is; ours does nothing any more, and does not nest when it is switched on again."""
     names = imported(name)
     integration = importlib.import_module(TABLE[name].loads).integration
-    replacement = integration._replacements[0]
+    owner = owner_of(integration._replacements[0])
+    attribute = integration._replacements[0]._attribute.rpartition(".")[2]
     patch(**{name: True})
-    with pytest.MonkeyPatch.context() as theirs:
-        path = f"{replacement.module}.{replacement._attribute}"
-        owner_path, _, attribute = path.rpartition(".")
-        owner = owner_of(replacement)
-        ours = getattr(owner, attribute)
+    ours = getattr(owner, attribute)
 
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            return ours(*args, **kwargs)
+    def theirs(*args: Any, **kwargs: Any) -> Any:
+        return ours(*args, **kwargs)
 
-        theirs.setattr(owner, attribute, wrapper)
+    with pytest.MonkeyPatch.context() as application:
+        application.setattr(owner, attribute, theirs)
+        names.update({key: theirs for key, value in names.items() if value is ours})
         unpatch(name)
-        assert getattr(owner, attribute) is wrapper
-        assert EXAMPLES[name].use(names, recorder) == 0, owner_path
+        assert getattr(owner, attribute) is theirs
+        assert EXAMPLES[name].use(names, recorder) == 0
         patch(**{name: True})
         assert EXAMPLES[name].use(names, recorder) == 1
+    names.update({key: ours for key, value in names.items() if value is theirs})
     assert EXAMPLES[name].use(names, recorder) == 1
 
 

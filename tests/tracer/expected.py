@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from ddmiddleware.tracing import Tracer
+
+
+def active_name(tracer: Tracer) -> str:
+    """Return the name of the active span."""
+    span = tracer.current_span()
+    assert span is not None
+    return span.name
+
 
 def root(name: str, number: int = 1, trace: int = 1, **changes: Any) -> dict[str, Any]:
     """Return the first span of a trace; tags and metrics given are added to those that it always has."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,7 @@ def start(script: str, url: str, *arguments: str, **environ: str) -> subprocess.
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -42,7 +44,7 @@ def run(script: str, url: str, *arguments: str, **environ: str) -> str:
     try:
         out, err = process.communicate(timeout=WAIT_S)
     except subprocess.TimeoutExpired:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # its children hold its pipes
         raise AssertionError(f"it hangs: {process.communicate()}") from None
     assert (process.returncode, err) == (0, ""), (process.returncode, err)
     return out

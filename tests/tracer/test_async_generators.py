@@ -11,7 +11,7 @@ import pytest
 
 from ddmiddleware.tracing import Tracer, active
 from tests.recording_agent import RecordingAgent, plain
-from tests.tracer.expected import child, root
+from tests.tracer.expected import active_name, child, root
 
 Source = Callable[[int], AsyncGenerator[int, int]]
 
@@ -80,8 +80,8 @@ def test_its_span(tracer: Tracer, agent: RecordingAgent) -> None:
     async def rows() -> AsyncGenerator[str, None]:
         with tracer.trace("row"):
             await asyncio.sleep(0)
-            yield (tracer.current_span() or root).name
-        yield (tracer.current_span() or root).name
+            yield active_name(tracer)
+        yield active_name(tracer)
 
     async def main() -> list[str]:
         seen = []

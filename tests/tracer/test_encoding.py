@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
@@ -17,25 +18,27 @@ from tests.tracer.conftest import MakeTracer
 from tests.tracer.expected import child, root
 
 
+def _fail(self: object, *_: object) -> Any:
+    raise ValueError("not today")
+
+
 class _Hostile:
     """Fails whatever it is asked."""
-
-    def _fail(self, *_: object) -> Any:
-        raise ValueError("not today")
 
     __str__ = __repr__ = __hash__ = __eq__ = __len__ = __iter__ = __int__ = __float__ = __format__ = _fail
 
 
 class _HostileText(str):
-    __str__ = __repr__ = __hash__ = __eq__ = __len__ = encode = __getitem__ = _Hostile._fail
+    __str__ = __repr__ = __hash__ = __eq__ = __len__ = encode = __getitem__ = _fail  # type: ignore[assignment]
 
 
 class _HostileNumber(float):
-    __str__ = __repr__ = __hash__ = __eq__ = __bool__ = __abs__ = _Hostile._fail
+    __str__ = __repr__ = __hash__ = __eq__ = __bool__ = __abs__ = _fail
 
 
 _recursive: list[object] = []
 _recursive.append(_recursive)
+_HOSTILE: list[Callable[[], object]] = [_Hostile, _HostileText, _HostileNumber, lambda: _recursive, object]
 _Anything = st.one_of(
     st.text(st.characters()),  # lone surrogates and NUL too
     st.binary(),
@@ -47,7 +50,7 @@ _Anything = st.one_of(
     st.lists(st.integers(), max_size=3),
     st.sampled_from(["x" * 30_000, 10**6000, ValueError]),
     # Made when drawn: hypothesis itself would stumble over them.
-    st.sampled_from([_Hostile, _HostileText, _HostileNumber, lambda: _recursive, object]).map(lambda make: make()),
+    st.sampled_from(_HOSTILE).map(lambda make: make()),
 )
 _quick = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 

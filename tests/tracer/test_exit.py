@@ -99,7 +99,9 @@ print(time.monotonic(), flush=True)
 
 
 def test_a_slow_agent_has_the_time_that_was_set() -> None:
-    script = "import time\nfrom ddmiddleware import tracer\ntracer.trace('a').finish()\nprint(time.monotonic(), flush=True)"
+    script = (
+        "import time\nfrom ddmiddleware import tracer\ntracer.trace('a').finish()\nprint(time.monotonic(), flush=True)"
+    )
     with HostileAgent("hanging") as agent:
         process = start(script, agent.url, DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS="0")
         out, _ = process.communicate(timeout=WAIT_S)

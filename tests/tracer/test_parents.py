@@ -12,7 +12,7 @@ from typing import Any
 
 from ddmiddleware.tracing import Context, Span, Tracer, active
 from tests.recording_agent import RecordingAgent, plain
-from tests.tracer.expected import child, root
+from tests.tracer.expected import active_name, child, root
 
 
 def _elsewhere(call: Callable[[], object]) -> None:
@@ -20,6 +20,10 @@ def _elsewhere(call: Callable[[], object]) -> None:
     thread = threading.Thread(target=call)
     thread.start()
     thread.join()
+
+
+def _trace(tracer: Tracer, name: str) -> None:
+    tracer.trace(name).finish()
 
 
 def _link(span: Span) -> str:
@@ -60,7 +64,7 @@ def test_work_after_the_end_is_a_trace_of_its_own_with_a_link(tracer: Tracer, ag
     request.finish()
     assert later.run(tracer.current_span) is None
     for name in ("job", "job again"):
-        later.run(lambda name=name: tracer.trace(name).finish())
+        later.run(_trace, tracer, name)
     tracer.flush()
     tag = {"_dd.span_links": _link(request)}
     assert plain(agent.spans) == [root("request"), root("job", 2, 2, meta=tag), root("job again", 3, 3, meta=tag)]
@@ -110,7 +114,7 @@ def test_interleaved_tasks(tracer: Tracer, agent: RecordingAgent) -> None:
         left, right = asyncio.Event(), asyncio.Event()
         with tracer.trace("main"):
             await asyncio.gather(task("left", left, right), task("right", right, left))
-            assert (tracer.current_span() or root).name == "main"
+            assert active_name(tracer) == "main"
 
     asyncio.run(main())
     tracer.flush()

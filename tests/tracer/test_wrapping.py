@@ -11,7 +11,7 @@ import pytest
 
 from ddmiddleware.tracing import Tracer
 from tests.recording_agent import RecordingAgent, plain
-from tests.tracer.expected import child, root
+from tests.tracer.expected import active_name, child, root
 
 
 def _counter(first: int) -> Generator[int, int, str]:
@@ -29,7 +29,7 @@ def test_a_function(tracer: Tracer, agent: RecordingAgent) -> None:
     @tracer.wrap()
     def plain_call(first: int, *, second: int = 2) -> int:
         """Add."""
-        assert (tracer.current_span() or root).name == f"{__name__}.plain_call"
+        assert active_name(tracer) == f"{__name__}.plain_call"
         return first + second
 
     @tracer.wrap("named", service="cache", resource="GET", span_type="redis")
@@ -85,7 +85,7 @@ def test_a_coroutine(tracer: Tracer, agent: RecordingAgent) -> None:
     @tracer.wrap("inner")
     async def inner() -> str:
         await asyncio.sleep(0)
-        return (tracer.current_span() or root).name
+        return active_name(tracer)
 
     @tracer.wrap("outer")
     async def outer() -> list[str]:
@@ -182,8 +182,8 @@ def test_the_span_of_a_generator(tracer: Tracer, agent: RecordingAgent) -> None:
     def rows() -> Iterator[str]:
         for _ in range(2):
             with tracer.trace("row"):
-                yield (tracer.current_span() or root).name
-        yield (tracer.current_span() or root).name
+                yield active_name(tracer)
+        yield active_name(tracer)
 
     with tracer.trace("consumer") as consumer:
         seen = []

@@ -1,0 +1,131 @@
+"""A real collector in a process of its own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.collector.payloads import v04
+
+ROOT = Path(__file__).parent.parent.parent
+DEADLINE_S = 15
+
+
+class Answer:
+    """A response, read whole."""
+
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Collector:
+    """A running `python -m ddmiddleware.collector` on a free port."""
+
+    def __init__(self, *options: str, store: str = "memory", env: dict[str, str] | None = None) -> None:
+        # A file, because nobody reads a pipe meanwhile.
+        self._errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ddmiddleware.collector", "--port", "0", "--store", store, *options],
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            env={**os.environ, **(env or {})},
+        )
+        assert self.process.stdout
+        self.ready = self.process.stdout.readline()
+        match = re.search(r"http://127\.0\.0\.1:(\d+)", self.ready)
+        assert match, self.stop()
+        self.port = int(match[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)
+        try:
+            named = {key.replace("_", "-"): value for key, value in headers.items()}
+            connection.request(method, path, body, named)
+            return Answer(connection.getresponse())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **query: Any) -> Answer:
+        return self.request("GET", f"{path}?{urlencode(query)}" if query else path)
+
+    def post(self, body: bytes, path: str = "/v0.4/traces", method: str = "POST", **headers: str) -> Answer:
+        return self.request(method, path, body, **{"Content_Type": "application/msgpack", **headers})
+
+    def send(self, *traces: list[dict[str, Any]]) -> None:
+        assert self.post(v04(list(traces))).status == 200
+
+    def wait_for(self, wanted: Callable[[], Any]) -> Any:
+        """Return what the function returns as soon as that is true."""
+        until = time.monotonic() + DEADLINE_S
+        while not (found := wanted()):
+            assert time.monotonic() < until, "it did not come"
+            time.sleep(0.01)
+        return found
+
+    def trace(self, trace_id: int, spans: int = 1) -> Any:
+        """Return the JSON of a trace as soon as it has so many spans."""
+
+        def found() -> Any:
+            data = self.get(f"/traces/{trace_id:032x}.json").json
+            return data if data.get("spans_total", 0) >= spans else None
+
+        return self.wait_for(found)
+
+    def stop(self) -> str:
+        """Stop it as a service manager does; return what it wrote to stderr."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.communicate(timeout=DEADLINE_S)
+        with self._errors:
+            self._errors.seek(0)
+            return self._errors.read()
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    running = Collector()
+    yield running
+    errors = running.stop()
+    assert running.process.returncode == 0
+    assert "Traceback" not in errors
+
+
+@pytest.fixture
+def fresh() -> Iterator[Collector]:
+    """A collector without any trace, for this test alone."""
+    running = Collector()
+    yield running
+    if running.process.poll() is None:
+        running.stop()
+    assert running.process.returncode == 0
+
+
+def missing(what: str) -> None:
+    """Skip, or fail where everything has to be there."""
+    if os.environ.get("REQUIRE_SERVICES") == "1":
+        pytest.fail(f"{what} is missing")
+    pytest.skip(f"{what} is missing")

@@ -1,0 +1,47 @@
+"""Finished spans, and what must hold after every test."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from ddmiddleware import flask, patch, starlette, unpatch
+from ddmiddleware.tracing import active, default_settings, default_tracer, guarded
+from tests.integrations.recorder import Recorder
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing stays patched, no span active and no thread alive; an error of ours fails the test that met it."""
+    monkeypatch.setattr(guarded, "raises", True)
+    monkeypatch.setattr(default_settings, "_values", {})
+    assert active.get() is None
+    before = set(threading.enumerate())
+    yield
+    left = active.get()
+    active.set(None)
+    unpatch()
+    flask.integration.unpatch()  # explicit middleware patches the routing alone
+    starlette.integration.unpatch()
+    assert left is None
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive(), thread
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    """Finished spans; those of the application itself belong to the service ``shop``."""
+    recorder = Recorder()
+    monkeypatch.setattr(default_tracer, "export", recorder)
+    monkeypatch.setattr(default_tracer, "service", "shop")
+    return recorder
+
+
+@pytest.fixture
+def patched(recorder: Recorder) -> Recorder:
+    """Finished spans, with the frameworks patched."""
+    patch(flask=True, starlette=True)
+    return recorder

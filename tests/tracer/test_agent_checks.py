@@ -1,0 +1,96 @@
+"""Datadog's own test agent accepts what we send, with all of its checks on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ddmiddleware.tracing import Context
+from tests.tracer.conftest import MakeTracer
+
+CHECKS = (
+    "trace_count_header,meta_tracer_version_header,trace_content_length,trace_stall,trace_peer_service,"
+    "trace_dd_service,meta_events_is_valid_json"
+)
+COMMAND = shutil.which("ddapm-test-agent", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+
+
+def _get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return json.loads(answer.read())
+
+
+def _free_ports(count: int) -> list[str]:
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [str(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def test_agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if COMMAND is None:
+        pytest.skip("ddapm-test-agent is not installed")
+    port, http, grpc = _free_ports(3)
+    environ = {"PORT": port, "OTLP_HTTP_PORT": http, "OTLP_GRPC_PORT": grpc, "ENABLED_CHECKS": CHECKS}
+    environ |= {"DD_POOL_TRACE_CHECK_FAILURES": "true", "SNAPSHOT_DIR": str(tmp_path_factory.mktemp("snapshots"))}
+    with open(tmp_path_factory.mktemp("log") / "agent.log", "wb") as log:
+        command = [COMMAND, "--host", "127.0.0.1"]
+        process = subprocess.Popen(command, env=os.environ | environ, stdout=log, stderr=log)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 30
+        while not _answers(url):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return bool(_get(url + "/info"))
+    except urllib.error.URLError:
+        return False
+
+
+@pytest.mark.parametrize("version", ["v0.4", "v0.5"])
+def test_it_accepts_what_we_send(test_agent: str, make_tracer: MakeTracer, version: str) -> None:
+    tracer = make_tracer(test_agent, DD_TRACE_API_VERSION=version, DD_TRACE_PARTIAL_FLUSH_MIN_SPANS="5")
+    with tracer.trace("web.request", resource="GET /", span_type="web") as span:
+        span.set_tags({"text": "é\0", "number": 2**63 - 1, "half": 0.5})
+        span.link_span(Context(2**128 - 1, 2**64 - 1))
+        for _ in range(12):
+            tracer.trace("sql.query", span_type="sql").finish()
+    with pytest.raises(ValueError, match="no"), tracer.trace("fails"):
+        raise ValueError("no")
+    assert tracer.flush()
+    assert tracer.stats()["sent"] == 14
+    names = [span["name"] for trace in _get(test_agent + "/test/traces") for span in trace]
+    assert names.count("sql.query") % 12 == 0
+    assert {"web.request", "fails"} <= set(names)
+    with urllib.request.urlopen(test_agent + "/test/trace_check/failures?return_all=true", timeout=5) as answer:
+        assert (answer.status, answer.read()) == (200, b"200: OK")
+    summary = _get(test_agent + "/test/trace_check/summary?return_all=true")
+    assert {name for name, counts in summary.items() if counts["Passed_Checks"]} >= {
+        "trace_count_header",
+        "meta_tracer_version_header",
+    }
+    assert not [name for name, counts in summary.items() if counts["Failed_Checks"]]
