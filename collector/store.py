@@ -26,7 +26,8 @@ QUEUE_BYTES = 64 * 2**20
 BATCH_CHUNKS = 10_000
 RETRY_S = 1.0
 TRIM_INTERVAL_S = 30.0
-# Bytes taken from the queue after which the file's size is looked at before the interval is over.
+# Bytes taken from the queue after which the file's size is looked at before the interval is over; less if the cap is
+# small.
 TRIM_BYTES = 16 * 2**20
 READERS = 4
 
@@ -58,7 +59,8 @@ class Store:
         self._retry_s = retry_s
         self._waiting: deque[Chunk] = deque()
         self._waiting_bytes = 0
-        self._written_bytes = TRIM_BYTES
+        self._written_bytes = 0
+        self._trim_bytes = min(TRIM_BYTES, limits.max_size // 8)
         self._trim_at = 0.0
         self._changed = threading.Condition()
         self._closing = threading.Event()
@@ -153,7 +155,7 @@ class Store:
             return batch
 
     def _trim_when_due(self, rows: Rows) -> None:
-        if time.monotonic() < self._trim_at and self._written_bytes < TRIM_BYTES:
+        if time.monotonic() < self._trim_at and self._written_bytes < self._trim_bytes:
             return
         self._trim_at = time.monotonic() + TRIM_INTERVAL_S
         self._written_bytes = 0

@@ -83,7 +83,7 @@ class Request:
         """Note the status of the response that begins."""
         span = self.span
         span._meta["http.status_code"] = str(status)
-        if status in default_settings["DD_TRACE_HTTP_SERVER_ERROR_STATUSES"]:
+        if not self._gone and status in default_settings["DD_TRACE_HTTP_SERVER_ERROR_STATUSES"]:
             span.error = 1
             # Whoever answers an error from an ``except`` block answers that exception, whatever the framework.
             error = sys.exc_info()[1]

@@ -223,6 +223,8 @@ class Integration:
 
     def patch(self) -> None:
         """Apply every replacement: now where its module is imported, else as soon as it is."""
+        if not default_settings["DD_TRACE_ENABLED"]:
+            return
         if self._supported is None:
             self._supported = supported(self.name, self.requires)
         if self.patched or not self._supported:

@@ -60,7 +60,7 @@ class _Connection(sqlite3.Connection):
     rollback = spans.rollback(sqlite3.Connection.rollback)
 
     @functools.wraps(sqlite3.Connection.cursor)
-    def cursor(self, *args: Any, **kwargs: Any) -> Any:
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         with guarded:
             if args:
                 args = (_cursor(args[0]), *args[1:])
@@ -70,7 +70,7 @@ class _Connection(sqlite3.Connection):
 
     # The original calls neither commit nor rollback: it is in C.
     @functools.wraps(sqlite3.Connection.__exit__)
-    def __exit__(self, *args: Any) -> Any:
+    def __exit__(self, *args: Any) -> Any:  # type: ignore[override]
         leave = sqlite3.Connection.__exit__
         if _ends_transaction(self):
             leave = _committing if args[:1] == (None,) else _rolling_back

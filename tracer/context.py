@@ -36,7 +36,7 @@ class Propagated:
 class LocalTrace(Propagated):
     """The spans of one trace that one process makes under one local root."""
 
-    __slots__ = ("clock_offset", "finished", "open", "pid", "tracer")
+    __slots__ = ("clock_offset", "finished", "flush_at", "open", "pid", "tracer")
 
     def __init__(self, tracer: Tracer, remote: Propagated | None) -> None:
         if remote is None:
@@ -52,6 +52,7 @@ class LocalTrace(Propagated):
             self.baggage = dict(remote.baggage)
             self.tracestate = remote.tracestate
         self.tracer = tracer
+        self.flush_at = tracer.partial_flush_spans
         self.open = 0
         self.finished: list[Span] = []
         self.pid = process.pid  # after a fork, what was open belongs to the parent process and is sent by it alone

@@ -3,16 +3,19 @@
 v0.5: ``[strings, [[span, ...], ...]]``, a span being twelve fields whose texts are indices into *strings*, and
 ``strings[0]`` is empty. v0.4: ``[[{...}, ...], ...]``. Ids are unsigned 64-bit numbers in both; the high half of the
 trace id is the tag ``_dd.p.tid``.
+
+The bytes of a span are joined, not packed from objects: that takes half the time.
 """
 
 from __future__ import annotations
 
 import json
+import struct
 from typing import TYPE_CHECKING, Any
 
 import msgpack
 
-from ddmiddleware.tracing.span import text
+from ddmiddleware.tracing.text import text
 
 if TYPE_CHECKING:
     from ddmiddleware.tracing.span import Span
@@ -21,6 +24,21 @@ _LOW_64 = (1 << 64) - 1
 _INT64_MAX = (1 << 63) - 1
 _TEXT_MAX = 25_000
 _TEXT_CUT = 2_500
+
+# https://github.com/msgpack/msgpack/blob/master/spec.md
+_SPAN = b"\x9c"  # an array of twelve
+_UINT64, _INT64 = 0xCF, 0xD3
+_numbers = struct.Struct(">BQBQBQBqBq").pack  # trace, span and parent id, start, duration
+_pack = msgpack.Packer().pack
+
+
+def _header(kind: str, count: int) -> bytes:
+    packer = msgpack.Packer(autoreset=False)
+    (packer.pack_map_header if kind == "map" else packer.pack_array_header)(count)
+    return bytes(packer.bytes())
+
+
+_MAPS = [_header("map", count) for count in range(64)]
 
 
 def clean(value: object) -> str:
@@ -43,30 +61,37 @@ def _number(value: Any, low: int, high: int) -> int:
         return 0
 
 
-def _clean(span: Span) -> None:
-    """Give *span* dictionaries of its own, and texts where somebody put something else."""
+def _repair(span: Span) -> None:
+    """Give *span* dictionaries of its own, and texts and numbers where somebody put something else."""
     span.name, span.resource = clean(span.name), clean(span.resource)
     span.service = None if span.service is None else clean(span.service)
     span.span_type = None if span.span_type is None else clean(span.span_type)
+    span.trace_id = _number(span.trace_id, 0, (1 << 128) - 1)
+    span.span_id = _number(span.span_id, 0, _LOW_64)
+    span.parent_id = _number(span.parent_id, 0, _LOW_64)
+    span.start_ns = _number(span.start_ns, 0, _INT64_MAX)
+    span.duration_ns = _number(span.duration_ns, 0, _INT64_MAX)
     span._meta = {clean(key): clean(value) for key, value in dict(span._meta).items()}
-    span._metrics = {clean(key): value for key, value in dict(span._metrics).items()}
+    span._metrics = {
+        clean(key): value
+        for key, value in dict(span._metrics).items()
+        if type(value) is float or (type(value) is int and abs(value) <= _INT64_MAX)
+    }
 
 
-class _Strings(dict[Any, int]):
-    """The index of every string of a payload; asking for a new one adds it."""
+class _Strings(dict[Any, bytes]):
+    """The packed index of every string of a payload; asking for a new one adds it."""
 
     def __init__(self) -> None:
-        super().__init__({"": 0, None: 0})
+        super().__init__({"": b"\0", None: b"\0"})
         self.ordered = [""]
         self.size = 0
 
-    def __missing__(self, value: object) -> int:
+    def __missing__(self, value: object) -> bytes:
         cleaned = clean(value)
-        if not cleaned:
-            return 0
         found = self.get(cleaned)
         if found is None:
-            found = self[cleaned] = len(self.ordered)
+            found = self[cleaned] = _pack(len(self.ordered))
             self.ordered.append(cleaned)
             self.size += len(cleaned) + 3
         if cleaned is not value and type(value) is str:
@@ -78,14 +103,13 @@ class EncoderV05:
     """Collects chunks into one v0.5 payload, with one table for the strings of all of them."""
 
     def __init__(self) -> None:
-        self._pack = msgpack.Packer(use_bin_type=True).pack
         self._clear()
 
     def _clear(self) -> None:
-        self._chunks: list[bytes] = []
-        self.chunks = 0
+        self._encoded: list[bytes] = []
         self._strings = _Strings()
         self._packed = 0
+        self.chunks = 0
         self.spans = 0
 
     @property
@@ -96,75 +120,62 @@ class EncoderV05:
     def add(self, chunk: list[Span]) -> None:
         """Encode *chunk* now; nothing of it is kept but bytes."""
         try:
-            fields = [self._fields(span) for span in chunk]
-        except Exception:  # a field set by hand that cannot be hashed, or a tag that another thread sets just now
+            encoded = self._encode(chunk)
+        except Exception:  # a field set by hand to what it cannot be, or a tag that another thread sets just now
             for span in chunk:
-                _clean(span)
-            fields = [self._fields(span) for span in chunk]
-        try:
-            packed = self._pack(fields)
-        except (TypeError, ValueError, OverflowError):
-            packed = self._pack([self._repaired(span) for span in fields])
-        self._chunks.append(packed)
+                _repair(span)
+            encoded = self._encode(chunk)
+        self._encoded.append(encoded)
+        self._packed += len(encoded)
         self.chunks += 1
-        self._packed += len(packed)
         self.spans += len(chunk)
 
-    def _fields(self, span: Span) -> tuple[Any, ...]:
+    def _encode(self, chunk: list[Span]) -> bytes:
         index = self._strings
-        if span._links:
-            span._meta["_dd.span_links"] = json.dumps(span._links)
-        meta = {}
-        for key, value in span._meta.items():
-            meta[index[key]] = index[value]
-        metrics = {}
-        for key, number in span._metrics.items():
-            metrics[index[key]] = number
-        return (
-            index[span.service],
-            index[span.name],
-            index[span.resource],
-            span.trace_id & _LOW_64,
-            span.span_id,
-            (span.parent_id or 0) & _LOW_64,
-            span.start_ns,
-            span.duration_ns,
-            1 if span.error else 0,
-            meta,
-            metrics,
-            index[span.span_type],
-        )
-
-    @staticmethod
-    def _repaired(span: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Make a span encodable whose fields were set by hand to what the protocol has no place for."""
-        service, name, resource, trace_id, span_id, parent_id, start, duration, error, meta, metrics, span_type = span
-        return (
-            service,
-            name,
-            resource,
-            _number(trace_id, 0, _LOW_64),
-            _number(span_id, 0, _LOW_64),
-            _number(parent_id, 0, _LOW_64),
-            _number(start, 0, _INT64_MAX),
-            _number(duration, 0, _INT64_MAX),
-            1 if error else 0,
-            meta,
-            {key: value for key, value in metrics.items() if isinstance(value, (int, float)) and abs(value) < 1 << 63},
-            span_type,
-        )
+        parts = [_header("array", len(chunk))]
+        for span in chunk:
+            if span._links:
+                span._meta["_dd.span_links"] = json.dumps(span._links)
+            meta, metrics = span._meta, span._metrics
+            tags, numbers = len(meta), len(metrics)
+            parts += (
+                _SPAN,
+                index[span.service],
+                index[span.name],
+                index[span.resource],
+                _numbers(
+                    _UINT64,
+                    span.trace_id & _LOW_64,
+                    _UINT64,
+                    span.span_id,
+                    _UINT64,
+                    span.parent_id or 0,
+                    _INT64,
+                    span.start_ns,
+                    _INT64,
+                    span.duration_ns,
+                ),
+                b"\1" if span.error else b"\0",
+                _MAPS[tags] if tags < len(_MAPS) else _header("map", tags),
+            )
+            for key, value in meta.items():
+                parts.append(index[key])
+                parts.append(index[value])
+            parts.append(_MAPS[numbers] if numbers < len(_MAPS) else _header("map", numbers))
+            for key, number in metrics.items():
+                parts.append(index[key])
+                parts.append(_pack(number))
+            if tags != len(meta) or numbers != len(metrics):
+                raise RuntimeError("a tag was set on a finished span while it was encoded")
+            parts.append(index[span.span_type])
+        return b"".join(parts)
 
     def take(self) -> bytes:
         """Return the payload and start the next one."""
-        header = msgpack.Packer()
-        parts = [
-            b"\x92",  # an array of two: the strings, the chunks
-            self._pack(self._strings.ordered),
-            header.pack_array_header(len(self._chunks)),
-            *self._chunks,
-        ]
+        # An array of two: the strings, the chunks.
+        payload = b"".join((b"\x92", _pack(self._strings.ordered), _header("array", self.chunks), *self._encoded))
         self._clear()
-        return b"".join(parts)
+        return payload
 
 
 def v04_from_v05(payload: bytes) -> bytes:

@@ -7,11 +7,6 @@ _random = random.Random()
 random_bits = _random.getrandbits
 
 
-def span_id() -> int:
-    """Return a random, non-zero, unsigned 64-bit id."""
-    return random_bits(64) or 1
-
-
 def trace_id() -> int:
     """Return a 128-bit id: 32 bits of unix seconds, 32 zero bits, 64 random bits (the layout ddtrace sends)."""
     return int(time.time()) << 96 | (random_bits(64) or 1)

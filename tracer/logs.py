@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ddmiddleware.tracing.guard import guard
-from ddmiddleware.tracing.span import text
+from ddmiddleware.tracing.text import text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

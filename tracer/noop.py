@@ -17,9 +17,13 @@ class NoopSpan(Span):
 
     def __init__(self) -> None:
         trace = LocalTrace.__new__(LocalTrace)
-        trace.open = trace.clock_offset = 0
+        trace.clock_offset = 0
         trace.priority, trace.origin, trace.tags, trace.baggage, trace.tracestate = AUTO_KEEP, None, {}, {}, ""
-        super().__init__("", None, "", None, trace, 0, 0, None, None, None)
+        self.name = self.resource = ""
+        self.service = self.span_type = self.parent_id = self.duration_ns = None
+        self.trace_id = self.span_id = self.error = self.start_ns = 0
+        self._meta, self._metrics, self._links = {}, {}, None
+        self._trace, self._parent, self._previous = trace, None, None
 
     @property
     def context(self) -> Context:

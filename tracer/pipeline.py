@@ -8,7 +8,7 @@ from ddmiddleware.tracing.constants import ENV_KEY, HIGH_TRACE_ID, ORIGIN_KEY, S
 from ddmiddleware.tracing.guard import guard
 from ddmiddleware.tracing.process import process
 from ddmiddleware.tracing.settings import Settings
-from ddmiddleware.tracing.span import text
+from ddmiddleware.tracing.text import text
 
 if TYPE_CHECKING:
     from ddmiddleware.tracing.context import LocalTrace

@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 from ddmiddleware.tracing.constants import AUTO_KEEP, DECISION_MAKER
 from ddmiddleware.tracing.context import Context, ContextProvider, LocalTrace, active
 from ddmiddleware.tracing.export.worker import Worker
-from ddmiddleware.tracing.ids import random_bits, span_id, trace_id
+from ddmiddleware.tracing.ids import trace_id
 from ddmiddleware.tracing.noop import NOOP
 from ddmiddleware.tracing.pipeline import Pipeline
 from ddmiddleware.tracing.process import after_fork_in_child, process
 from ddmiddleware.tracing.settings import Settings
 from ddmiddleware.tracing.settings import settings as default_settings
-from ddmiddleware.tracing.span import Span
+from ddmiddleware.tracing.span import Span, start
 
 AnyCallable = TypeVar("AnyCallable", bound=Callable[..., Any])
 
@@ -48,15 +48,14 @@ class Tracer:
             return NOOP
         previous = active.get()
         if type(previous) is Span and previous.duration_ns is None and not self._tags:
-            # What _start does, once more: most spans begin here, and a call costs a tenth of one.
-            span = Span(
+            # What _start does, once more: most spans begin here, and every call counts.
+            span = start(
                 name,
                 service or previous.service,
                 resource,
                 span_type,
                 previous._trace,
                 previous.trace_id,
-                random_bits(64) or 1,
                 previous.span_id,
                 previous,
                 previous,
@@ -96,14 +95,13 @@ class Tracer:
         previous: Span | Context | None,
     ) -> Span:
         if parent.__class__ is Span and parent.duration_ns is None:
-            span = Span(
+            span = start(
                 name,
                 service or parent.service,
                 resource,
                 span_type,
                 parent._trace,
                 parent.trace_id,
-                span_id(),
                 parent.span_id,
                 parent,
                 previous,
@@ -144,9 +142,7 @@ class Tracer:
         if trace.priority is None:
             trace.priority = AUTO_KEEP
             trace.tags.setdefault(DECISION_MAKER, "-0")
-        span = Span(
-            name, service or self.service, resource, span_type, trace, ids[0], span_id(), ids[1], None, previous
-        )
+        span = start(name, service or self.service, resource, span_type, trace, ids[0], ids[1], None, previous)
         if ended is not None:
             span.link_span(ended.context)
         return span

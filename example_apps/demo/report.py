@@ -59,7 +59,7 @@ def mean_spans(traces: Iterable[Sequence[Span]]) -> dict[tuple[str, str], float]
         for span in spans:
             if span.tags.get("span.kind") == "server" or span.parent_id not in known:
                 roots[span.service, span.resource] += 1
-                sizes[span.service, span.resource] += sum(1 for _ in _walk(span, children, ""))
+                sizes[span.service, span.resource] += sum(1 for _ in _walk(span, children))
     return {key: sizes[key] / count for key, count in roots.items()}
 
 
@@ -72,7 +72,7 @@ def trace_tree(trace_id: str, root: Span, spans: Sequence[Span], width: int) -> 
     table.add_column("Duration", width=8, justify="right", no_wrap=True)
     if bars:
         table.add_column(width=bars)
-    for span, guide in _walk(root, _children(spans), ""):
+    for span, guide in _walk(root, _children(spans)):
         label = Text(guide, "dim") + Text(span.name, "red" if span.error else "bold")
         if span.resource != span.name:
             label += Text(f" {' '.join(span.resource.split())}", "default")
@@ -106,10 +106,13 @@ def _children(spans: Sequence[Span]) -> dict[str, list[Span]]:
     return children
 
 
-def _walk(span: Span, children: Mapping[str, list[Span]], guide: str) -> Iterator[tuple[Span, str]]:
-    """Yield a span and all below it with the lines that draw the tree."""
+def _walk(
+    span: Span, children: Mapping[str, list[Span]], guide: str = "", above: frozenset[str] = frozenset()
+) -> Iterator[tuple[Span, str]]:
+    """Yield a span and all below it with the lines that draw the tree; a span below itself is left out."""
     yield span, guide
-    below = children.get(span.span_id, [])
+    above |= {span.span_id}
+    below = [child for child in children.get(span.span_id, []) if child.span_id not in above]
     stem = guide.replace("├─ ", "│  ").replace("└─ ", "   ")
     for child in below:
-        yield from _walk(child, children, stem + ("└─ " if child is below[-1] else "├─ "))
+        yield from _walk(child, children, stem + ("└─ " if child is below[-1] else "├─ "), above)

@@ -21,7 +21,17 @@ WORKERS = 2
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UVICORN = ("ddmiddleware-run", "uvicorn", "--host", "127.0.0.1", "--port", "0", "--timeout-keep-alive", "75")
-_GUNICORN = ("ddmiddleware-run", "gunicorn", "--workers", str(WORKERS), "--preload", "--bind", "127.0.0.1:0")
+_GUNICORN = (
+    "ddmiddleware-run",
+    "gunicorn",
+    "--workers",
+    str(WORKERS),
+    "--preload",
+    "--bind",
+    "127.0.0.1:0",
+    "--graceful-timeout",
+    "3",
+)
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 
 
@@ -130,11 +140,7 @@ class Services:
                 ["redis-server", "--port", "0", "--unixsocket", f"{folder}/redis.sock", "--save", "", "--dir", folder],
             ).wait("eady to accept connections")
         traced = {"DD_TRACE_AGENT_URL": self.collector.url, "DD_ENV": "demo"}
-        self.inventory = self._start(
-            "inventory",
-            [*_UVICORN, "example_apps.inventory.app:app"],
-            traced,
-        )
+        self.inventory = self._start("inventory", [*_UVICORN, "example_apps.inventory.app:app"], traced)
         self.inventory.wait("Uvicorn running on http://127.0.0.1:")
         self.shop = self._start(
             "shop",

@@ -44,19 +44,20 @@ class Answer:
 class Collector:
     """A running `python -m ddmiddleware.collector` on a free port."""
 
-    def __init__(self, *options: str, store: str = "memory", env: dict[str, str] | None = None) -> None:
+    def __init__(self, *options: str, store: str | None = "memory", shown: str = "127.0.0.1", **env: str) -> None:
+        chosen = [] if store is None else ["--store", store]
         # A file, because nobody reads a pipe meanwhile.
         self._errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "ddmiddleware.collector", "--port", "0", "--store", store, *options],
+            [sys.executable, "-m", "ddmiddleware.collector", "--port", "0", *chosen, *options],
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, **env},
         )
         assert self.process.stdout
         self.ready = self.process.stdout.readline()
-        match = re.search(r"http://127\.0\.0\.1:(\d+)", self.ready)
+        match = re.search(rf"http://{re.escape(shown)}:(\d+)", self.ready)
         assert match, self.stop()
         self.port = int(match[1])
         self.url = f"http://127.0.0.1:{self.port}"

@@ -141,7 +141,7 @@ def test_gzip(collector: Collector) -> None:
 @pytest.mark.parametrize(
     ("body", "headers", "status", "reason"),
     [
-        (b"\x90", {"Content_Encoding": "gzip"}, 400, "gzip stream is broken"),
+        (b"no gzip at all", {"Content_Encoding": "gzip"}, 400, "gzip stream is broken"),
         (gzip.compress(b"\x90")[:-3], {"Content_Encoding": "gzip"}, 400, "ends too early"),
         (gzip.compress(b"\x90") + b"x", {"Content_Encoding": "gzip"}, 400, "follows the end"),
         (gzip.compress(bytes(60 * 2**20)), {"Content_Encoding": "gzip"}, 413, "larger than"),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from example_apps.demo import account
+from example_apps.demo import account, report
 from example_apps.demo.checks import arrived, problems
 from example_apps.demo.collected import EndpointRow, Span
 from example_apps.demo.plan import ENDPOINTS, INVENTORY, SHOP, mixture
@@ -73,7 +73,7 @@ def test_a_good_trace(visit, trace):
         (1, {"span_id": "c"}, "span id c occurs 2 times"),
         (1, {"name": "sqlite.connection.commit"}, "0 SQLite spans, not 1 at least"),
         (1, {"duration_ns": 80 * MS}, "sqlite.query sqlite.query lies outside the time of its request"),
-        (1, {"error": True}, "sqlite.query sqlite.query is an error in a request that went well"),
+        (1, {"error": True}, "sqlite.query sqlite.query is an error, and went well"),
         (2, {"name": "other"}, "starlette.request GET /stock/{sku} is not the child of an outgoing call"),
         (3, {"parent_id": "a"}, "starlette.request GET /stock/{sku} is not the child of an outgoing call"),
         (3, {"parent_id": "a"}, "requests.request requests.request has 0 request spans below it, not 1"),
@@ -213,6 +213,13 @@ def test_logs():
     assert account.logs([visit], "INFO order 121 placed trace_id=0 span_id=0\n") == [
         f"POST /checkout (trace {TRACE}): no line of the log has its trace id"
     ]
+
+
+def test_the_mean_of_spans(visit, trace):
+    found = report.mean_spans([trace, trace[:1]])
+    assert found == {(SHOP, "GET /products/<int:product_id>"): 2.5, (INVENTORY, "GET /stock/{sku}"): 1.0}
+    trace[2] = replace(trace[2], parent_id="d")  # a ring, which must not be walked for ever
+    assert report.mean_spans([trace])[SHOP, "GET /products/<int:product_id>"] == 2.0
 
 
 def test_the_mixture_holds_every_endpoint():

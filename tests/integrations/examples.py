@@ -37,7 +37,9 @@ def _use_requests(names: Names, recorder: Recorder) -> int:
 
 
 def _fail_requests(names: Names, error: BaseException) -> None:
-    class Adapter(names["HTTPAdapter"]):  # type: ignore[misc]
+    base: Any = names["HTTPAdapter"]
+
+    class Adapter(base):  # type: ignore[misc]
         def send(self, *args: Any, **kwargs: Any) -> Any:
             raise error
 
@@ -64,7 +66,9 @@ def _use_redis(names: Names, recorder: Recorder) -> int:
 
 
 def _fail_redis(names: Names, error: BaseException) -> None:
-    class Pool(names["ConnectionPool"]):  # type: ignore[misc]
+    base: Any = names["ConnectionPool"]
+
+    class Pool(base):  # type: ignore[misc]
         def get_connection(self, *args: Any, **kwargs: Any) -> Any:
             raise error
 

@@ -42,7 +42,7 @@ def _plain(span: Span, numbers: dict[int, int], traces: dict[int, int]) -> dict[
     assert len(tags) == len(span._meta.keys() | span._metrics.keys() - set(_OF_CHUNKS)), "a tag is a metric as well"
     if "error.stack" in tags:
         tags["error.stack"] = tags["error.stack"].rstrip().rpartition("\n")[2]
-    shown = {
+    shown: dict[str, Any] = {
         "trace": traces[span.trace_id],
         "parent": numbers.get(span.parent_id or 0, 0),
         "service": span.service,

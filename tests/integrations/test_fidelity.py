@@ -10,6 +10,7 @@ import pickle
 import sys
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -104,9 +105,9 @@ CLASS_PROBES: dict[str, Callable[[Any], Any]] = {
 
 def look(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
     owner, name = resolve(path)
-    function = {key: shown(lambda probe=probe: probe(getattr(owner, name))) for key, probe in FUNCTION_PROBES.items()}
+    function = {key: shown(partial(probe, getattr(owner, name))) for key, probe in FUNCTION_PROBES.items()}
     function["static type"] = type(inspect.getattr_static(owner, name)).__name__
-    owned = {key: shown(lambda probe=probe: probe(owner)) for key, probe in CLASS_PROBES.items()}
+    owned = {key: shown(partial(probe, owner)) for key, probe in CLASS_PROBES.items()}
     return function, owned if isinstance(owner, type) else {"names": dir(owner)}
 
 
@@ -133,7 +134,7 @@ def test_subclasses_made_before_and_after() -> None:
         def send(self, request: Any, **kwargs: Any) -> Any:
             return super().send(request, **kwargs)
 
-    bound = Before().send
+    bound: Any = Before().send
     patch_all()
 
     class After(requests.Session):
@@ -150,7 +151,7 @@ def test_subclasses_made_before_and_after() -> None:
     session.headers["x"] = "1"
     assert pickle.loads(pickle.dumps(session)).headers == session.headers
     assert copy.deepcopy(session.headers) == session.headers
-    method = pickle.loads(pickle.dumps(session.send))
+    method: Any = pickle.loads(pickle.dumps(session.send))
     assert method.__func__ is requests.Session.send
     for each in (bound.__self__, session, method.__self__):
         each.close()

@@ -1,0 +1,152 @@
+"""Real servers in processes of their own, on ports that they choose."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+
+from tests.recording_agent import Spans
+from tests.tracer.processes import environment
+
+WAIT_S = 30.0
+BIN = Path(sys.executable).parent
+RUN = str(BIN / "ddmiddleware-run")
+_ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
+
+FLASK = """
+import os
+import flask
+
+app = flask.Flask("shop")
+
+@app.get("/pid/<int:number>")
+def pid(number):
+    return str(os.getpid())
+
+@app.get("/file")
+def file():
+    return flask.send_file(__file__, mimetype="text/plain")
+
+@app.get("/child")
+def child():
+    import subprocess, sys
+    code = "from ddmiddleware import tracer; tracer.trace('child').finish(); print('done')"
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout
+"""
+STARLETTE = """
+import os
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+async def pid(request):
+    return PlainTextResponse(str(os.getpid()))
+
+app = Starlette(routes=[Route("/pid/{number:int}", pid)])
+"""
+
+
+class Server:
+    """A command that serves; its output is read all the time."""
+
+    def __init__(self, folder: Path, agent_url: str, *command: str, **environ: str) -> None:
+        (folder / "shop.py").write_text(FLASK)
+        (folder / "cafe.py").write_text(STARLETTE)
+        variables = environment(agent_url, DD_TRACE_WRITER_INTERVAL_SECONDS="60", **environ)
+        variables["PATH"] = f"{BIN}{os.pathsep}{variables['PATH']}"
+        self.lines: list[str] = []
+        self.port = 0
+        self._changed = threading.Condition()
+        self.process = subprocess.Popen(
+            command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            with self._changed:
+                self.lines.append(line)
+                found = _ADDRESS.search(line)
+                if found:
+                    self.port = int(found[1])
+                self._changed.notify_all()
+        with self._changed:
+            self._changed.notify_all()
+
+    @property
+    def output(self) -> str:
+        """Everything it wrote so far."""
+        return "".join(self.lines)
+
+    def wait_for(self, text: str, count: int = 1) -> None:
+        """Wait until *text* was written *count* times."""
+
+        def written() -> bool:
+            return self.output.count(text) >= count or self.process.poll() is not None
+
+        with self._changed:
+            assert self._changed.wait_for(written, WAIT_S), self.output
+        assert self.output.count(text) >= count, self.output
+
+    def get(self, path: str, trace_id: int | None = None) -> str:
+        """Return the body of the answer to a GET, which must be 200."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.port, WAIT_S), self.output
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)
+        headers = {"traceparent": f"00-{trace_id:032x}-{1:016x}-01"} if trace_id else {}
+        try:
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            body = answer.read().decode()
+        finally:
+            connection.close()
+        assert answer.status == 200, (answer.status, body, self.output)
+        return body
+
+    def serve(self, count: int, first: int = 1) -> list[tuple[int, int]]:
+        """Make *count* requests, 8 at a time; return which process served which trace."""
+        numbers = range(first, first + count)
+        with ThreadPoolExecutor(8) as pool:
+            pids = pool.map(lambda number: int(self.get(f"/pid/{number}", number)), numbers)
+            return sorted(zip(pids, numbers, strict=True))
+
+    def children(self) -> list[int]:
+        """Return the ids of its child processes."""
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit status."""
+        self.process.send_signal(number)
+        status = self.process.wait(WAIT_S)
+        self._reader.join(WAIT_S)
+        return status
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self.process.poll() is None:
+            self.stop()
+        assert self.process.stdout
+        self.process.stdout.close()
+
+
+def served(spans: Spans) -> list[tuple[int, int]]:
+    """Return which process sent which trace, as ``Server.serve`` does."""
+    return sorted((int(span["metrics"]["process_id"]), span["trace_id"]) for span in spans if "request" in span["name"])
+
+
+def threads(pid: int) -> int:
+    """Return how many threads a process has."""
+    return len(os.listdir(f"/proc/{pid}/task"))

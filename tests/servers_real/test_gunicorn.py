@@ -1,0 +1,144 @@
+"""The real gunicorn: pre-forked workers of every kind deliver each request once, however they end."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.recording_agent import RecordingAgent
+from tests.servers_real.servers import RUN, Server, served, threads
+from tests.tracer.processes import ROOT
+
+WORKERS = {
+    "sync": ("-k", "sync", "shop:app"),
+    "gthread": ("-k", "gthread", "--threads", "4", "shop:app"),
+    "gevent": ("-k", "gevent", "shop:app"),
+    "uvicorn": ("-k", "uvicorn.workers.UvicornWorker", "cafe:app"),
+}
+ROUTES = {"shop": "GET /pid/<int:number>", "cafe": "GET /pid/{number:int}"}
+
+
+# A worker that gets SIGTERM while it boots misses it, with us or without. And what goes out by sendfile is said.
+CONFIG = """
+from gunicorn.http.wsgi import Response
+
+bind = "127.0.0.1:0"
+control_socket_disable = True
+send = Response.sendfile
+
+def post_worker_init(worker):
+    print("worker is ready", flush=True)
+
+def sendfile(self, respiter):
+    sent = send(self, respiter)
+    print("sendfile", sent, flush=True)
+    return sent
+
+Response.sendfile = sendfile
+"""
+
+
+class Gunicorn(Server):
+    """With its workers booted."""
+
+    def __init__(self, folder: Path, agent: RecordingAgent, *options: str, workers: int = 4, **more: Any) -> None:
+        (folder / "conf.py").write_text(CONFIG)
+        command = more.pop("command", (RUN, "gunicorn"))
+        super().__init__(folder, agent.url, *command, "-c", "conf.py", "-w", str(workers), *options, **more)
+        self.wait_for("worker is ready", workers)
+
+
+@pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["late", "preload"])
+@pytest.mark.parametrize("kind", WORKERS)
+def test_every_request_is_delivered_once(
+    agent: RecordingAgent, tmp_path: Path, kind: str, preload: tuple[str, ...]
+) -> None:
+    with Gunicorn(tmp_path, agent, *preload, *WORKERS[kind]) as server:
+        answered = server.serve(200)
+        assert server.stop() == 0, server.output  # right after the last answer
+        output = server.output
+    assert served(agent.spans) == answered
+    assert len(agent.spans) == 200
+    assert {span["resource"] for span in agent.spans} == {ROUTES["cafe" if kind == "uvicorn" else "shop"]}
+    assert {span["service"] for span in agent.spans} == {"shop"}
+    assert len({span["meta"]["runtime-id"] for span in agent.spans}) == len({pid for pid, _ in answered})
+    assert not re.search("Traceback|internal error|ddmiddleware:", output), output
+
+
+@pytest.mark.parametrize("kind", ["sync", "gthread", "uvicorn"])
+def test_recycled_workers_lose_nothing(agent: RecordingAgent, tmp_path: Path, kind: str) -> None:
+    with Gunicorn(tmp_path, agent, "--max-requests", "5", *WORKERS[kind], workers=2) as server:
+        answered = [(int(server.get(f"/pid/{number}", number)), number) for number in range(1, 31)]
+        assert server.stop() == 0, server.output
+    assert len({pid for pid, _ in answered}) > 3
+    assert served(agent.spans) == sorted(answered)
+
+
+def test_no_thread_before_the_first_span(agent: RecordingAgent, tmp_path: Path) -> None:
+    with Gunicorn(tmp_path, agent, "--preload", *WORKERS["sync"], workers=2) as server:
+        before = server.children()
+        assert len(before) == 2
+        assert [threads(pid) for pid in (server.process.pid, *before)] == [1, 1, 1]
+        pid = int(server.get("/pid/1"))
+        assert [threads(server.process.pid), threads(pid)] == [1, 2]
+        assert server.stop() == 0
+    assert [span["metrics"]["process_id"] for span in agent.spans] == [pid]
+
+
+def test_a_file_goes_out_by_sendfile(agent: RecordingAgent, tmp_path: Path) -> None:
+    """Which gunicorn only uses if what it gets is of its own type."""
+    with Gunicorn(tmp_path, agent, *WORKERS["sync"], workers=1) as server:
+        assert server.get("/file") == (tmp_path / "shop.py").read_text()
+        server.wait_for("sendfile True")
+        assert server.stop() == 0
+    assert [span["resource"] for span in agent.spans] == ["GET /file"]
+
+
+def test_a_child_interpreter_is_traced(agent: RecordingAgent, tmp_path: Path) -> None:
+    with Gunicorn(tmp_path, agent, *WORKERS["sync"], workers=1) as server:
+        assert server.get("/child") == "done\n"
+        assert [span["name"] for span in agent.wait_for_spans(1)] == ["child"]
+        assert server.stop() == 0
+    assert sorted(span["name"] for span in agent.spans) == ["child", "flask.request"]
+
+
+def _python_312() -> str:
+    """Return an interpreter that warns when a process with threads forks."""
+    if sys.version_info[:2] == (3, 12):
+        return sys.executable
+    shim = shutil.which("python3.12")
+    if shim is None:
+        pytest.skip("there is no python3.12")
+    listed = (
+        subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True) if "shims" in shim else None
+    )
+    versions = [line for line in listed.stdout.split() if line.startswith("3.12.")] if listed else []
+    environ = {**os.environ, **({"PYENV_VERSION": versions[-1]} if versions else {})}
+    asked = subprocess.run(
+        [shim, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True, env=environ
+    )
+    if asked.returncode:
+        pytest.skip("python3.12 does not run")
+    return asked.stdout.strip()
+
+
+@pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["late", "preload"])
+def test_no_fork_warning(agent: RecordingAgent, tmp_path: Path, preload: tuple[str, ...]) -> None:
+    """On 3.12, with our own environment's packages: all of these run without their C parts."""
+    python = _python_312()
+    path = os.pathsep.join((str(ROOT), sysconfig.get_path("purelib")))
+    ours = (python, "-m", "ddmiddleware", "run")
+    command = (*ours, python, "-W", "error::DeprecationWarning", "-m", "gunicorn", "--max-requests", "5")
+    with Gunicorn(tmp_path, agent, *preload, "shop:app", command=command, PYTHONPATH=path) as server:
+        answered = server.serve(40)
+        assert server.stop() == 0, server.output
+        assert "Warning" not in server.output
+    assert served(agent.spans) == answered

@@ -1,0 +1,43 @@
+"""What an exception says on a span: its type, message and stack."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from ddmiddleware.tracing.constants import ERROR_MSG, ERROR_STACK, ERROR_TYPE
+from ddmiddleware.tracing.text import text
+
+STACK_FRAMES = 30
+
+
+def is_error(error: BaseException) -> bool:
+    """Return False for what ends a call without anything having failed: a closed generator, and ``sys.exit(0)``."""
+    if isinstance(error, SystemExit):
+        return error.code not in (None, 0)
+    return not isinstance(error, GeneratorExit)
+
+
+def error_tags(error: BaseException, tb: TracebackType | None) -> dict[str, str]:
+    """Return the tags of *error*; the stack is that of *tb*, or its own, at most the innermost 30 frames of it."""
+    kind = type(error)
+    return {
+        ERROR_TYPE: f"{kind.__module__}.{kind.__qualname__}",
+        ERROR_MSG: text(error),
+        ERROR_STACK: _stack(kind, error, tb or error.__traceback__),
+    }
+
+
+def calling_stack(limit: int) -> str:
+    """Return the innermost *limit* frames of the code that calls a span's method, which calls this."""
+    import traceback
+
+    return "".join(traceback.format_stack(limit=limit + 2)[:-2])
+
+
+def _stack(kind: type[BaseException], error: BaseException, tb: TracebackType | None) -> str:
+    import traceback  # not at import: it costs more than all of ours
+
+    try:
+        return "".join(traceback.format_exception(kind, error, tb, limit=-STACK_FRAMES))
+    except Exception:  # formatting runs the exception's own code
+        return kind.__qualname__
