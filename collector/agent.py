@@ -71,7 +71,6 @@ class Agent:
 
         return take
 
-
     def _complain(self, path: str, error: PayloadError) -> None:
         """Tell the user of a broken tracer, who may not look at its log; not with every payload, though."""
         if time.monotonic() >= self._complain_at:

@@ -65,6 +65,7 @@ def pack(trace: Trace) -> Chunk:
     """Summarise and pack the spans of a decoded trace."""
     spans = trace.spans
     body: bytes = msgpack.packb(spans)
+    shared = _searched_in(spans)
     return Chunk(
         trace_high=trace.high,
         trace_low=trace.low,
@@ -73,7 +74,7 @@ def pack(trace: Trace) -> Chunk:
         spans=len(spans),
         errors=sum([span.error for span in spans]),
         services=tuple(sorted({span.service for span in spans})),
-        requests=[_request(root, spans) for root in local_roots(spans)],
+        requests=[_request(root, shared) for root in local_roots(spans)],
         body=body if len(body) < MIN_COMPRESSED else zlib.compress(body, 1),
     )
 
@@ -111,7 +112,7 @@ def local_roots(spans: list[Span]) -> list[Span]:
     return roots + [span for span in foreign if not marked or span.metrics.get("_dd.top_level")]
 
 
-def _request(root: Span, spans: list[Span]) -> Request:
+def _request(root: Span, shared: list[str]) -> Request:
     return Request(
         service=root.service[:MAX_RESOURCE],
         resource=(root.resource or root.name)[:MAX_RESOURCE],
@@ -123,7 +124,7 @@ def _request(root: Span, spans: list[Span]) -> Request:
         duration_ns=root.duration_ns,
         error=root.error,
         status=_status(root),
-        searched=_searched(root, spans),
+        searched=_searched(root, shared),
     )
 
 
@@ -135,12 +136,22 @@ def _status(root: Span) -> str:
     return (status or "")[:16]
 
 
-def _searched(root: Span, spans: list[Span]) -> str:
+def _searched(root: Span, shared: list[str]) -> str:
     """Collect what the text search of the traces page looks at, the most telling first."""
     lines = [root.service, root.resource, root.name]
     lines += [f"{key}:{value}" for key, value in root.tags.items() if not key.startswith("_dd.")]
-    for span in spans:
-        if span.error:
-            lines += [span.tags.get("error.type", ""), span.tags.get("error.message", "")]
-    lines += [span.resource for span in spans]
-    return "\n".join(dict.fromkeys(lines))[:MAX_SEARCHED]
+    return "\n".join(dict.fromkeys(lines + shared))[:MAX_SEARCHED]
+
+
+def _searched_in(spans: list[Span]) -> list[str]:
+    """Collect what all requests of a chunk are found by, its errors and resources, as far as there is room."""
+    lines: dict[str, None] = {}
+    room = MAX_SEARCHED
+    errors = [span.tags.get(key, "") for span in spans if span.error for key in ("error.type", "error.message")]
+    for line in (*errors, *(span.resource for span in spans)):
+        if line not in lines:
+            lines[line] = None
+            room -= len(line)
+            if room <= 0:
+                break
+    return list(lines)

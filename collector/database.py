@@ -51,6 +51,7 @@ CREATE TABLE requests (
     searched TEXT NOT NULL
 );
 CREATE UNIQUE INDEX requests_span ON requests (trace_low, span_id);
+CREATE UNIQUE INDEX requests_entry ON requests (trace_low) WHERE entry = 1;
 CREATE INDEX requests_chunk ON requests (chunk_id);
 CREATE INDEX requests_recent ON requests (start_ns, duration_ns, error, entry, endpoint_id);
 CREATE INDEX requests_endpoint ON requests (endpoint_id, start_ns, duration_ns, error);
@@ -88,10 +89,14 @@ def connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=5, isolation_level=None, check_same_thread=False
     )
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA cache_size = -65536")
-    # In pages: with the usual 1,000 most of the writer's time goes into copying index pages to the file.
-    connection.execute("PRAGMA wal_autocheckpoint = 8000")
+    try:
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA cache_size = -65536")
+        # In pages: with the usual 1,000 most of the writer's time goes into copying index pages to the file.
+        connection.execute("PRAGMA wal_autocheckpoint = 8000")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 

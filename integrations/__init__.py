@@ -6,22 +6,23 @@ TABLE holds strings only: nothing of a library, and nothing of ours for it, is l
 from __future__ import annotations
 
 import sys
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ddmiddleware.tracing import default_settings, guarded, warn
 
+TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
+    from typing import Any
+
     from ddmiddleware.integrations._patching import Integration as Integration
 
 __all__ = ["TABLE", "Integration", "Row", "is_on", "patch", "patch_all", "unpatch"]
 
 
-class Row(NamedTuple):
+class Row:
     """One integration: the module whose import makes it load, and ours that holds the ``integration`` to load."""
 
-    watches: str
-    loads: str
+    def __init__(self, watches: str, loads: str) -> None:
+        self.watches, self.loads = watches, loads
 
 
 def _row(name: str, watches: str = "") -> Row:
@@ -96,7 +97,8 @@ def _patch(name: str) -> None:
     if name in _watched:
         integration = _loaded(name)
         if integration is not None:
-            integration.patch()
+            with guarded:
+                integration.patch()
         return
     _watched.add(name)
     import wrapt  # not before something is patched: it imports asyncio
@@ -104,6 +106,8 @@ def _patch(name: str) -> None:
     def imported(_module: object) -> None:
         with guarded:
             if name in _wanted:
+                from importlib import import_module
+
                 import_module(TABLE[name].loads).integration.patch()
 
     wrapt.register_post_import_hook(imported, TABLE[name].watches)
@@ -116,5 +120,7 @@ def _loaded(name: str) -> Any:
 
 def __getattr__(name: str) -> Any:
     if name == "Integration":  # not before it is used: the engine imports wrapt, and that asyncio
-        return import_module("ddmiddleware.integrations._patching").Integration
+        from ddmiddleware.integrations import _patching
+
+        return _patching.Integration
     raise AttributeError(name)

@@ -19,9 +19,10 @@ def supported(name: str, requires: str) -> bool:
 
     distribution, _, minimum = requires.partition(">=")
     try:
-        found = metadata.version(distribution)
-    except (metadata.PackageNotFoundError, KeyError):
+        fields = metadata.metadata(distribution)
+    except metadata.PackageNotFoundError:
         return True
+    [found, *_] = fields.get_all("Version") or [None]
     release = _release(found)
     if not release or release >= _release(minimum):
         return True

@@ -8,17 +8,21 @@ from ddmiddleware.tracing import ids
 from ddmiddleware.tracing.context import Context, ContextProvider, active
 from ddmiddleware.tracing.guard import guard as guarded
 from ddmiddleware.tracing.log import debug, warn
-from ddmiddleware.tracing.logs import record_factory as log_record_factory
-from ddmiddleware.tracing.process import after_fork_in_child
-from ddmiddleware.tracing.propagation import EXTRACTED as EXTRACTED_HEADERS
-from ddmiddleware.tracing.propagation import extract as extract_headers
-from ddmiddleware.tracing.propagation import inject_into as inject_headers
+from ddmiddleware.tracing.process import at_fork
 from ddmiddleware.tracing.settings import TABLE as SETTINGS_TABLE
 from ddmiddleware.tracing.settings import Settings
 from ddmiddleware.tracing.settings import settings as default_settings
 from ddmiddleware.tracing.span import Span
 from ddmiddleware.tracing.tracer import Tracer
 from ddmiddleware.tracing.version import __version__
+
+TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ddmiddleware.tracing.propagation import EXTRACTED as EXTRACTED_HEADERS
+    from ddmiddleware.tracing.propagation import extract as extract_headers
+    from ddmiddleware.tracing.propagation import inject_into as inject_headers
 
 __all__ = [
     "EXTRACTED_HEADERS",
@@ -35,7 +39,6 @@ __all__ = [
     "extract_headers",
     "guarded",
     "inject_headers",
-    "log_record_factory",
     "reach",
     "warn",
 ]
@@ -57,5 +60,15 @@ def reach(settings: Settings = default_settings) -> str:
     return "" if status == 200 else f"/info answered {status}"
 
 
-after_fork_in_child(ids.reseed)
+def __getattr__(name: str) -> Any:
+    """Load what reads and writes headers with its first user: compiling its patterns takes a while."""
+    found = {"EXTRACTED_HEADERS": "EXTRACTED", "extract_headers": "extract", "inject_headers": "inject_into"}.get(name)
+    if found is None:
+        raise AttributeError(name)
+    from ddmiddleware.tracing import propagation
+
+    return getattr(propagation, found)
+
+
+at_fork(in_child=ids.reseed)
 atexit.register(default_tracer.shutdown)

@@ -38,6 +38,7 @@ def _header(kind: str, count: int) -> bytes:
     return bytes(packer.bytes())
 
 
+_NO_MAP = b"\x80"
 _MAPS = [_header("map", count) for count in range(64)]
 
 
@@ -99,6 +100,21 @@ class _Strings(dict[Any, bytes]):
         return found
 
 
+class _Tags(dict[tuple[Any, Any], bytes]):
+    """The packed indices of every tag of a payload, key and value in one."""
+
+    def __init__(self, strings: _Strings) -> None:
+        super().__init__()
+        self._strings = strings
+
+    def __missing__(self, tag: tuple[Any, Any]) -> bytes:
+        key, value = tag
+        packed = self._strings[key] + self._strings[value]
+        if type(key) is str and type(value) is str:  # what only equals a text may be another one
+            self[tag] = packed
+        return packed
+
+
 class EncoderV05:
     """Collects chunks into one v0.5 payload, with one table for the strings of all of them."""
 
@@ -108,6 +124,7 @@ class EncoderV05:
     def _clear(self) -> None:
         self._encoded: list[bytes] = []
         self._strings = _Strings()
+        self._tag = _Tags(self._strings).__getitem__
         self._packed = 0
         self.chunks = 0
         self.spans = 0
@@ -131,7 +148,7 @@ class EncoderV05:
         self.spans += len(chunk)
 
     def _encode(self, chunk: list[Span]) -> bytes:
-        index = self._strings
+        index, tag = self._strings, self._tag
         parts = [_header("array", len(chunk))]
         for span in chunk:
             if span._links:
@@ -158,13 +175,14 @@ class EncoderV05:
                 b"\1" if span.error else b"\0",
                 _MAPS[tags] if tags < len(_MAPS) else _header("map", tags),
             )
-            for key, value in meta.items():
-                parts.append(index[key])
-                parts.append(index[value])
-            parts.append(_MAPS[numbers] if numbers < len(_MAPS) else _header("map", numbers))
-            for key, number in metrics.items():
-                parts.append(index[key])
-                parts.append(_pack(number))
+            parts.extend(map(tag, meta.items()))
+            if numbers:
+                parts.append(_MAPS[numbers] if numbers < len(_MAPS) else _header("map", numbers))
+                for key, number in metrics.items():
+                    parts.append(index[key])
+                    parts.append(_pack(number))
+            else:
+                parts.append(_NO_MAP)
             if tags != len(meta) or numbers != len(metrics):
                 raise RuntimeError("a tag was set on a finished span while it was encoded")
             parts.append(index[span.span_type])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
 from ddmiddleware.tracing.constants import ERROR_MSG, ERROR_STACK, ERROR_TYPE
 from ddmiddleware.tracing.text import text
+
+TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
+if TYPE_CHECKING:
+    from types import TracebackType
 
 STACK_FRAMES = 30
 

@@ -4,11 +4,16 @@
 minute. With ``DD_TESTING_RAISE=true``, as our own tests run, it is raised instead.
 """
 
+from __future__ import annotations
+
 import os
 import time
-from types import TracebackType
 
 from ddmiddleware.tracing.log import warn
+
+TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
+if TYPE_CHECKING:
+    from types import TracebackType
 
 _INTERVAL_S = 60.0
 _PLACES = 1000

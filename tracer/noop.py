@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import TracebackType
-
 from ddmiddleware.tracing.constants import AUTO_KEEP
 from ddmiddleware.tracing.context import Context, LocalTrace
 from ddmiddleware.tracing.span import Span
+
+TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
 
 
 class NoopSpan(Span):

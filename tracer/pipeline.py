@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ddmiddleware.tracing.constants import ENV_KEY, HIGH_TRACE_ID, ORIGIN_KEY, SAMPLING_PRIORITY, VERSION_KEY
 from ddmiddleware.tracing.guard import guard
 from ddmiddleware.tracing.process import process
 from ddmiddleware.tracing.settings import Settings
 from ddmiddleware.tracing.text import text
 
+TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
+    from typing import Any
+
     from ddmiddleware.tracing.context import LocalTrace
     from ddmiddleware.tracing.export.worker import Worker
     from ddmiddleware.tracing.span import Span
@@ -21,6 +22,7 @@ class Pipeline:
 
     def __init__(self, settings: Settings, worker: Worker) -> None:
         self.worker = worker
+        self._high, self._high_text = 0, ""
         self._service = settings.service
         self._renamed: dict[str, str] = settings["DD_SERVICE_MAPPING"]
         self._tags: dict[str, str] = {key: value for key, value in settings["DD_TAGS"].items() if key != "service"}
@@ -40,8 +42,11 @@ class Pipeline:
                 chunk.remove(root)
                 chunk.insert(0, root)
                 first = root
-            if first.trace_id >> 64:
-                first._meta[HIGH_TRACE_ID] = f"{first.trace_id >> 64:016x}"
+            high = first.trace_id >> 64
+            if high:
+                if high != self._high:  # the same for all traces that start within one second
+                    self._high, self._high_text = high, f"{high:016x}"
+                first._meta[HIGH_TRACE_ID] = self._high_text
             first._meta.update(trace.tags)
             first._metrics[SAMPLING_PRIORITY] = 1 if trace.priority is None else trace.priority
             if root is not None:

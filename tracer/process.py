@@ -1,12 +1,21 @@
 """What belongs to one process: its runtime id, and what a forked child has to make anew."""
 
+from __future__ import annotations
+
 import os
 import sys
 import threading
-from collections.abc import Callable
+
+from ddmiddleware.tracing.guard import guard
+
+TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _FORK_WAITS_S = 5.0
-_after_fork: list[Callable[[], None]] = []
+_before_fork: list[Callable[[], None]] = []
+_after_fork_in_parent: list[Callable[[], None]] = []
+_after_fork_in_child: list[Callable[[], None]] = []
 
 
 class _Process:
@@ -23,9 +32,20 @@ process = _Process()
 forks_wait = threading.Lock()
 
 
-def after_fork_in_child(callback: Callable[[], None]) -> None:
-    """Call *callback* in every forked child, in the order of registration, before the application goes on there."""
-    _after_fork.append(callback)
+def at_fork(
+    *,
+    before: Callable[[], None] | None = None,
+    in_parent: Callable[[], None] | None = None,
+    in_child: Callable[[], None] | None = None,
+) -> None:
+    """Call these at every fork, in the order of registration: before it, and after it on either side."""
+    for callback, callbacks in (
+        (before, _before_fork),
+        (in_parent, _after_fork_in_parent),
+        (in_child, _after_fork_in_child),
+    ):
+        if callback is not None:
+            callbacks.append(callback)
 
 
 def at_multiprocessing_exit(callback: Callable[[], object]) -> None:
@@ -35,21 +55,29 @@ def at_multiprocessing_exit(callback: Callable[[], object]) -> None:
         util.Finalize(None, callback, exitpriority=-100)
 
 
-def _before_fork() -> None:
+def _forking() -> None:
+    _call(_before_fork)
     forks_wait.acquire(timeout=_FORK_WAITS_S)
 
 
 def _forked_in_parent() -> None:
     if forks_wait.locked():
         forks_wait.release()
+    _call(_after_fork_in_parent)
 
 
-def _forked() -> None:
-    _forked_in_parent()
+def _forked_in_child() -> None:
+    if forks_wait.locked():
+        forks_wait.release()
     process.renew()
-    for callback in _after_fork:
-        callback()
+    _call(_after_fork_in_child)
+
+
+def _call(callbacks: list[Callable[[], None]]) -> None:
+    for callback in callbacks:
+        with guard:
+            callback()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_forked_in_parent, after_in_child=_forked)
+    os.register_at_fork(before=_forking, after_in_parent=_forked_in_parent, after_in_child=_forked_in_child)

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
 
 from ddmiddleware.tracing.log import warn
 
+TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
-class Setting(NamedTuple):
+
+class Setting:
     """One row: the environment variable, how its text is read, the default, and what it means."""
 
-    name: str
-    parse: Callable[[str], Any]
-    default: Any
-    help: str
-    aliases: tuple[str, ...] = ()
+    def __init__(
+        self, name: str, parse: Callable[[str], Any], default: Any, help: str, aliases: tuple[str, ...] = ()
+    ) -> None:
+        self.name, self.parse, self.default, self.help, self.aliases = name, parse, default, help, aliases
 
 
 def boolean(value: str) -> bool:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import sys
 from time import monotonic_ns
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 from ddmiddleware.tracing.constants import (
     DECISION_MAKER,
@@ -23,11 +21,12 @@ from ddmiddleware.tracing.constants import (
 from ddmiddleware.tracing.context import Context, LocalTrace, active
 from ddmiddleware.tracing.errors import STACK_FRAMES, calling_stack, error_tags, is_error
 from ddmiddleware.tracing.guard import guard
-from ddmiddleware.tracing.ids import random_bits
 from ddmiddleware.tracing.text import text
 
+TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import TracebackType
 
 _SPECIAL = frozenset(
     (MANUAL_KEEP_KEY, MANUAL_DROP_KEY, SERVICE_KEY, SERVICE_VERSION_KEY, SPAN_MEASURED_KEY, "network.destination.port")
@@ -299,40 +298,3 @@ class Span:
 
     def __repr__(self) -> str:
         return f"<Span {self.name!r} resource={self.resource!r} trace_id={self.trace_id} span_id={self.span_id}>"
-
-
-_new = Span.__new__
-
-
-def start(
-    name: str,
-    service: str | None,
-    resource: str | None,
-    span_type: str | None,
-    trace: LocalTrace,
-    trace_id: int,
-    parent_id: int | None,
-    parent: Span | None,
-    previous: Span | Context | None,
-) -> Span:
-    """Make a span that starts now; a function, because a class's call takes twice as long."""
-    span = _new(Span)
-    span.name = name
-    span.service = service
-    span.resource = resource or name
-    span.span_type = span_type
-    span.trace_id = trace_id
-    span.span_id = random_bits(64) or 1
-    span.parent_id = parent_id
-    span.error = 0
-    span.duration_ns = None
-    span._meta = {}
-    span._metrics = {}
-    span._links = None
-    span._trace = trace
-    span._parent = parent
-    span._previous = previous
-    # No call stands between reading and writing the count, so under the GIL no other thread can come between.
-    trace.open += 1
-    span.start_ns = monotonic_ns() + trace.clock_offset
-    return span

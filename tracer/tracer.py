@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
 
 from ddmiddleware.tracing.constants import AUTO_KEEP, DECISION_MAKER
 from ddmiddleware.tracing.context import Context, ContextProvider, LocalTrace, active
@@ -12,12 +10,18 @@ from ddmiddleware.tracing.export.worker import Worker
 from ddmiddleware.tracing.ids import trace_id
 from ddmiddleware.tracing.noop import NOOP
 from ddmiddleware.tracing.pipeline import Pipeline
-from ddmiddleware.tracing.process import after_fork_in_child, process
+from ddmiddleware.tracing.process import at_fork, process
 from ddmiddleware.tracing.settings import Settings
 from ddmiddleware.tracing.settings import settings as default_settings
-from ddmiddleware.tracing.span import Span, start
+from ddmiddleware.tracing.span import Span
+from ddmiddleware.tracing.start import start
 
-AnyCallable = TypeVar("AnyCallable", bound=Callable[..., Any])
+TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, TypeVar
+
+    AnyCallable = TypeVar("AnyCallable", bound=Callable[..., Any])
 
 
 class Tracer:
@@ -35,7 +39,7 @@ class Tracer:
         self._worker = Worker(settings)
         self._pipeline = Pipeline(settings, self._worker)
         self.export = self._pipeline.process
-        after_fork_in_child(self._forked)
+        at_fork(before=self._forking, in_parent=self._forked_in_parent, in_child=self._forked)
 
     def trace(
         self, name: str, service: str | None = None, resource: str | None = None, span_type: str | None = None
@@ -205,6 +209,12 @@ class Tracer:
     def stats(self) -> dict[str, int]:
         """Return what was sent, is waiting and was dropped, in spans, and how often an error of ours was caught."""
         return self._worker.stats()
+
+    def _forking(self) -> None:
+        self._worker.rest()
+
+    def _forked_in_parent(self) -> None:
+        self._worker.go_on()
 
     def _forked(self) -> None:
         """Leave the parent's spans to the parent: what it had open is a remote parent here."""

@@ -22,10 +22,11 @@ def _next_sitecustomize() -> None:
 
 try:
     import ddmiddleware
-except ImportError:
-    if os.environ.get("_DDMIDDLEWARE_RUN") == str(os.getpid()):
-        print(f"ddmiddleware-run: not traced: ddmiddleware is not installed for {sys.executable}", file=sys.stderr)
-else:
+
     ddmiddleware.patch_all()
+except Exception as error:  # of an interpreter that is too old, say: its program must not notice
+    if os.environ.get("_DDMIDDLEWARE_RUN") == str(os.getpid()):
+        reason = "is not installed" if isinstance(error, ImportError) else f"fails ({error!r})"
+        print(f"ddmiddleware-run: not traced: ddmiddleware {reason} for {sys.executable}", file=sys.stderr)
 finally:
     _next_sitecustomize()

@@ -47,7 +47,7 @@ class Collector:
     def __init__(self, *options: str, store: str | None = "memory", shown: str = "127.0.0.1", **env: str) -> None:
         chosen = [] if store is None else ["--store", store]
         # A file, because nobody reads a pipe meanwhile.
-        self._errors = tempfile.TemporaryFile("w+")
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # open as long as the process runs
         self.process = subprocess.Popen(
             [sys.executable, "-m", "ddmiddleware.collector", "--port", "0", *chosen, *options],
             stdout=subprocess.PIPE,
@@ -97,9 +97,9 @@ class Collector:
 
         return self.wait_for(found)
 
-    def stop(self) -> str:
-        """Stop it as a service manager does; return what it wrote to stderr."""
-        self.process.send_signal(signal.SIGTERM)
+    def stop(self, number: int = signal.SIGTERM) -> str:
+        """Stop it as a service manager does, or the keyboard; return what it wrote to stderr."""
+        self.process.send_signal(number)
         self.process.communicate(timeout=DEADLINE_S)
         with self._errors:
             self._errors.seek(0)

@@ -21,8 +21,9 @@ def put(**changes) -> bytes:
 
 
 def fields(**changes) -> bytes:
-    names = "service name resource trace_id span_id parent_id start duration error meta metrics type".split()
-    row = {**dict.fromkeys(names, 0), "trace_id": 1, "span_id": 1, "start": 1, "meta": {}, "metrics": {}, **changes}
+    texts = {"service": 0, "name": 0, "resource": 0}
+    numbers = {"trace_id": 1, "span_id": 1, "parent_id": 0, "start": 1, "duration": 0, "error": 0}
+    row = {**texts, **numbers, "meta": {}, "metrics": {}, "type": 0, **changes}
     return msgpack.packb([["", "x"], [[list(row.values())]]])
 
 

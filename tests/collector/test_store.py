@@ -133,10 +133,8 @@ def test_a_full_queue_refuses(tmp_path: Path) -> None:
     holder = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")  # the writer now waits
     taken = 0
-    with pytest.raises(QueueFullError):
-        while taken < 100:
-            store.put([chunk(MIB)])
-            taken += 1
+    while accepted(store, [chunk(MIB)]):
+        taken += 1
     assert 2 <= taken <= 4
     holder.execute("ROLLBACK")
     holder.close()
@@ -223,7 +221,7 @@ def test_unusable_folders_are_named(tmp_path: Path) -> None:
 def test_a_read_only_disk_is_named(small_disk: Path) -> None:
     assert Store(small_disk / "a.db", ROOMY).close(DEADLINE_S)
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    with pytest.raises(StoreError, match="a.db: .*(Read-only|readonly|unable to open)") as raised:
+    with pytest.raises(StoreError, match=r"a\.db: .*(Read-only|readonly|unable to open)") as raised:
         Store(small_disk / "a.db", ROOMY)
     assert "--store" in str(raised.value)
 

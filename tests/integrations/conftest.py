@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,18 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A real server on a free port."""
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture
+def redis_port(redis_server: RedisServer, recorder: Recorder) -> int:
+    """The server's port; it holds nothing."""
+    import redis
+
+    with contextlib.closing(redis.Redis(port=redis_server.port)) as client:
+        client.flushall()
+        client.script_flush()
+    recorder.take()
+    return redis_server.port
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
@@ -11,14 +10,14 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
-from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ddmiddleware import patch, unpatch
 from ddmiddleware.tracing import active, default_tracer
 from tests.integrations.recorder import Recorder, failed
-from tests.integrations.servers import RedisServer, free_port
+from tests.integrations.redis_spans import command
+from tests.integrations.servers import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -27,43 +26,14 @@ def _patched() -> None:
 
 
 @pytest.fixture
-def port(redis_server: RedisServer, recorder: Recorder) -> int:
-    with contextlib.closing(redis.Redis(port=redis_server.port)) as client:
-        client.flushall()
-        client.script_flush()
-    recorder.take()
-    return redis_server.port
-
-
-@pytest.fixture
-def client(port: int, recorder: Recorder) -> Iterator[redis.Redis]:
-    with contextlib.closing(redis.Redis(host="127.0.0.1", port=port, retry=Retry(NoBackoff(), 0))) as client:
+def client(redis_port: int, recorder: Recorder) -> Iterator[redis.Redis]:
+    with contextlib.closing(redis.Redis(host="127.0.0.1", port=redis_port, retry=Retry(NoBackoff(), 0))) as client:
         client.ping()
         recorder.take()
         yield client
 
 
-def command(port: int, resource: str, length: int | None, rows: int | None, **changes: Any) -> dict[str, Any]:
-    """Return the span of one command."""
-    tags = {
-        "component": "redis",
-        "span.kind": "client",
-        "db.system": "redis",
-        "out.host": "127.0.0.1",
-        "network.destination.port": port,
-        "out.redis_db": 0,
-        "_dd.measured": 1,
-        **changes.pop("tags", {}),
-    }
-    if length is not None:
-        tags["redis.args_length"] = length
-    if rows is not None:
-        tags["db.row_count"] = rows
-    shape = {"trace": 1, "parent": 0, "service": "redis", "name": "redis.command", "type": "redis", "error": 0}
-    return {**shape, "resource": resource, "tags": tags, **changes}
-
-
-def test_commands(client: Any, port: int, recorder: Recorder) -> None:
+def test_commands(client: Any, redis_port: int, recorder: Recorder) -> None:
     with default_tracer.trace("work"):
         assert client.set("key", "value") is True
         assert client.get("key") == b"value"
@@ -75,26 +45,26 @@ def test_commands(client: Any, port: int, recorder: Recorder) -> None:
     spans = recorder.take()
     assert spans[0]["name"] == "work"
     assert spans[1:] == [
-        command(port, "SET", 3, 1, parent=1),
-        command(port, "GET", 2, 1, parent=1),
-        command(port, "GET", 2, 0, parent=1),
-        command(port, "MGET", 3, 2, parent=1),
-        command(port, "HSET", 4, 1, parent=1),
-        command(port, "CONFIG", 2, 1, parent=1),
-        command(port, "SCAN", 4, 2, parent=1),
+        command(redis_port, "SET", 3, 1, parent=1),
+        command(redis_port, "GET", 2, 1, parent=1),
+        command(redis_port, "GET", 2, 0, parent=1),
+        command(redis_port, "MGET", 3, 2, parent=1),
+        command(redis_port, "HSET", 4, 1, parent=1),
+        command(redis_port, "CONFIG", 2, 1, parent=1),
+        command(redis_port, "SCAN", 4, 2, parent=1),
     ]
 
 
-def test_an_error_of_the_server(client: Any, port: int, recorder: Recorder) -> None:
+def test_an_error_of_the_server(client: Any, redis_port: int, recorder: Recorder) -> None:
     client.set("key", "value")
     recorder.take()
     with pytest.raises(redis.ResponseError) as caught:
         client.lpush("key", 1)
-    assert recorder.take() == [command(port, "LPUSH", 3, None, error=1, tags=failed(caught.value))]
+    assert recorder.take() == [command(redis_port, "LPUSH", 3, None, error=1, tags=failed(caught.value))]
     assert caught.value.__context__ is None
 
 
-def test_pipelines(client: Any, port: int, recorder: Recorder) -> None:
+def test_pipelines(client: Any, redis_port: int, recorder: Recorder) -> None:
     with client.pipeline(transaction=False) as pipe:
         assert pipe.set("a", 1).get("a").execute_command(b"incr", "a") is pipe
         assert recorder.take() == []
@@ -106,22 +76,22 @@ def test_pipelines(client: Any, port: int, recorder: Recorder) -> None:
         pipe.execute()
     lines = "\n".join(["SET"] * 10 + ["(2 more)"])
     assert recorder.take() == [
-        command(port, "SET\nGET\nINCR", None, 3, tags={"redis.pipeline_length": 3}),
-        command(port, "EMPTY PIPELINE", None, 0, tags={"redis.pipeline_length": 0}, trace=2),
-        command(port, lines, None, 12, tags={"redis.pipeline_length": 12}, trace=3),
+        command(redis_port, "SET\nGET\nINCR", None, 3, tags={"redis.pipeline_length": 3}),
+        command(redis_port, "EMPTY PIPELINE", None, 0, tags={"redis.pipeline_length": 0}, trace=2),
+        command(redis_port, lines, None, 12, tags={"redis.pipeline_length": 12}, trace=3),
     ]
 
 
-def test_a_pipeline_that_fails(client: Any, port: int, recorder: Recorder) -> None:
+def test_a_pipeline_that_fails(client: Any, redis_port: int, recorder: Recorder) -> None:
     with client.pipeline() as pipe, pytest.raises(redis.ResponseError) as caught:
         pipe.set("a", "x").incr("a").execute()
     expected = command(
-        port, "SET\nINCRBY", None, None, error=1, tags={"redis.pipeline_length": 2, **failed(caught.value)}
+        redis_port, "SET\nINCRBY", None, None, error=1, tags={"redis.pipeline_length": 2, **failed(caught.value)}
     )
     assert recorder.take() == [expected]
 
 
-def test_a_transaction_that_watches(client: Any, port: int, recorder: Recorder) -> None:
+def test_a_transaction_that_watches(client: Any, redis_port: int, recorder: Recorder) -> None:
     client.set("counter", 1)
     recorder.take()
 
@@ -140,12 +110,12 @@ def test_a_transaction_that_watches(client: Any, port: int, recorder: Recorder) 
             pipe.execute()
     length = {"redis.pipeline_length": 1}
     assert recorder.take() == [
-        command(port, "WATCH", 2, 1),
-        command(port, "GET", 2, 1, trace=2),
-        command(port, "SET", None, 1, trace=3, tags=length),
-        command(port, "WATCH", 2, 1, trace=4),
-        command(port, "SET", 3, 1, trace=5),
-        command(port, "SET", None, None, trace=6, error=1, tags={**length, **failed(caught.value)}),
+        command(redis_port, "WATCH", 2, 1),
+        command(redis_port, "GET", 2, 1, trace=2),
+        command(redis_port, "SET", None, 1, trace=3, tags=length),
+        command(redis_port, "WATCH", 2, 1, trace=4),
+        command(redis_port, "SET", 3, 1, trace=5),
+        command(redis_port, "SET", None, None, trace=6, error=1, tags={**length, **failed(caught.value)}),
     ]
 
 
@@ -168,29 +138,31 @@ def test_scripts(client: Any, recorder: Recorder) -> None:
     ]
 
 
-def test_publish_and_subscribe(client: Any, port: int, recorder: Recorder) -> None:
+def test_publish_and_subscribe(client: Any, redis_port: int, recorder: Recorder) -> None:
     """Waiting for messages is no span."""
     with client.pubsub() as channel:
         channel.subscribe("news")
         assert channel.get_message(timeout=5)["type"] == "subscribe"
         client.publish("news", "hello")
         assert channel.get_message(timeout=5)["data"] == b"hello"
-    assert recorder.take() == [command(port, "PUBLISH", 3, 1)]
+    assert recorder.take() == [command(redis_port, "PUBLISH", 3, 1)]
 
 
 def test_connection_refused(recorder: Recorder) -> None:
-    port = free_port()
-    client = redis.Redis(host="127.0.0.1", port=port, db=3, retry=Retry(NoBackoff(), 0))
+    redis_port = free_port()
+    client = redis.Redis(host="127.0.0.1", port=redis_port, db=3, retry=Retry(NoBackoff(), 0))
     with pytest.raises(redis.ConnectionError) as caught:
         client.get("key")
-    assert recorder.take() == [command(port, "GET", 2, None, error=1, tags={"out.redis_db": 3, **failed(caught.value)})]
+    assert recorder.take() == [
+        command(redis_port, "GET", 2, None, error=1, tags={"out.redis_db": 3, **failed(caught.value)})
+    ]
 
 
-def test_timeout(port: int, recorder: Recorder) -> None:
-    client = redis.Redis(host="127.0.0.1", port=port, socket_timeout=0.05, retry=Retry(NoBackoff(), 0))
+def test_timeout(redis_port: int, recorder: Recorder) -> None:
+    client = redis.Redis(host="127.0.0.1", port=redis_port, socket_timeout=0.05, retry=Retry(NoBackoff(), 0))
     with contextlib.closing(client), pytest.raises(redis.TimeoutError) as caught:
         client.blpop("nothing", 5)
-    assert recorder.take() == [command(port, "BLPOP", 3, None, error=1, tags=failed(caught.value))]
+    assert recorder.take() == [command(redis_port, "BLPOP", 3, None, error=1, tags=failed(caught.value))]
     assert active.get() is None
 
 
@@ -210,119 +182,18 @@ def test_defaults_of_a_url(recorder: Recorder) -> None:
     ]
 
 
-def test_no_secret_in_any_tag(port: int, client: Any, recorder: Recorder) -> None:
+def test_no_secret_in_any_tag(redis_port: int, client: Any, recorder: Recorder) -> None:
     client.execute_command("ACL", "SETUSER", "alice", "on", ">hunter2", "~*", "+@all")
     client.execute_command("AUTH", "alice", "hunter2")
     client.auth("hunter2", "alice")
     client.set("hunter2", "hunter2")
     with client.pipeline() as pipe:
         pipe.execute_command("AUTH", "alice", "hunter2").set("hunter2", "hunter2").execute()
-    with contextlib.closing(redis.Redis.from_url(f"redis://alice:hunter2@127.0.0.1:{port}/0")) as other:
+    with contextlib.closing(redis.Redis.from_url(f"redis://alice:hunter2@127.0.0.1:{redis_port}/0")) as other:
         other.get("hunter2")
     spans = recorder.take()
     assert [span["resource"] for span in spans] == ["ACL", "AUTH", "AUTH", "SET", "AUTH\nSET", "GET"]
     assert "hunter2" not in repr(spans)
-
-
-def asynchronously(port: int, use: Callable[[Any], Any], **options: Any) -> Any:
-    """Run *use* with an asyncio client."""
-
-    async def run() -> Any:
-        client = redis.asyncio.Redis(host="127.0.0.1", port=port, retry=AsyncRetry(NoBackoff(), 0), **options)
-        try:
-            return await use(client)
-        finally:
-            await client.aclose()
-            assert active.get() is None
-
-    return asyncio.run(run())
-
-
-def test_asyncio_commands(port: int, recorder: Recorder) -> None:
-    async def use(client: Any) -> None:
-        with default_tracer.trace("work"):
-            assert await client.set("key", "value") is True
-            assert await asyncio.gather(*(client.get("key") for _ in range(3))) == [b"value"] * 3
-            with pytest.raises(redis.ResponseError):
-                await client.lpush("key", 1)
-            assert default_tracer.current_span() is not None
-
-    asynchronously(port, use)
-    spans = recorder.take()
-    assert spans[1:5] == [command(port, name, n, 1, parent=1) for name, n in (("SET", 3), *[("GET", 2)] * 3)]
-    assert [(span["resource"], span["error"], span["parent"]) for span in spans[5:]] == [("LPUSH", 1, 1)]
-
-
-def test_asyncio_pipelines(port: int, recorder: Recorder) -> None:
-    async def use(client: Any) -> None:
-        async with client.pipeline() as pipe:
-            assert await pipe.set("a", 1).get("a").execute() == [True, b"1"]
-        async with client.pipeline() as pipe:
-            await pipe.watch("a")
-            assert await pipe.get("a") == b"1"
-            pipe.multi()
-            assert await pipe.set("a", 2).execute() == [True]
-        script = client.register_script("return ARGV[1]")
-        assert await script(args=[7]) == b"7"
-
-    asynchronously(port, use)
-    assert [(span["resource"], span["error"], span["tags"].get("db.row_count")) for span in recorder.take()] == [
-        ("SET\nGET", 0, 2),
-        ("WATCH", 0, 1),
-        ("GET", 0, 1),
-        ("SET", 0, 1),
-        ("EVALSHA", 1, None),
-        ("SCRIPT", 0, 1),
-        ("EVALSHA", 0, 1),
-    ]
-
-
-def test_asyncio_publish_and_subscribe(port: int, recorder: Recorder) -> None:
-    async def use(client: Any) -> None:
-        async with client.pubsub() as channel:
-            await channel.subscribe("news")
-            assert (await channel.get_message(timeout=5))["type"] == "subscribe"
-            await client.publish("news", "hello")
-            assert (await channel.get_message(timeout=5))["data"] == b"hello"
-
-    asynchronously(port, use)
-    assert [span["resource"] for span in recorder.take()] == ["PUBLISH"]
-
-
-def test_asyncio_timeout(port: int, recorder: Recorder) -> None:
-    async def use(client: Any) -> BaseException:
-        with pytest.raises(redis.TimeoutError) as caught:
-            await client.blpop("nothing", 5)
-        return caught.value
-
-    error = asynchronously(port, use, socket_timeout=0.05)
-    assert recorder.take() == [command(port, "BLPOP", 3, None, error=1, tags=failed(error))]
-
-
-@pytest.mark.parametrize("how", ["cancel", "wait_for", "never awaited"])
-def test_asyncio_cancelled(how: str, port: int, recorder: Recorder) -> None:
-    async def use(client: Any) -> None:
-        await client.ping()
-        waiting = client.blpop("nothing", 5)
-        if how == "wait_for":
-            with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(waiting, 0.05)
-        elif how == "cancel":
-            task = asyncio.ensure_future(waiting)
-            await asyncio.sleep(0.02)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-        else:
-            waiting.close()
-        assert active.get() is None
-        assert await client.ping() is True
-
-    asynchronously(port, use)
-    spans = recorder.take()
-    cancelled = [("BLPOP", "asyncio.exceptions.CancelledError")] if how != "never awaited" else []
-    shown = [(span["resource"], span["tags"].get("error.type")) for span in spans]
-    assert shown == [("PING", None), *cancelled, ("PING", None)]
 
 
 OPERATIONS: dict[str, Callable[[Any], Any]] = {

@@ -171,7 +171,7 @@ def test_a_server_that_says_by_send_that_the_client_is_gone(recorder: Recorder) 
         raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
-        asyncio.run(TraceMiddleware(hello)(scope(), Client().receive, gone))  # type: ignore[arg-type]
+        asyncio.run(TraceMiddleware(hello)(scope(), Client().receive, gone))
     assert recorder.take() == [span("asgi", None, "/", tags={"http.disconnected": "true"})]
 
 
@@ -239,7 +239,7 @@ def test_lifespan_passes_through(recorder: Recorder) -> None:
 
     client = Client({"type": "lifespan.startup"})
     lifespan = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
-    asyncio.run(TraceMiddleware(app)(lifespan, client.receive, client.send))  # type: ignore[arg-type]
+    asyncio.run(TraceMiddleware(app)(lifespan, client.receive, client.send))
     assert passed == [({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, {"type": "lifespan.startup"})]
     assert passed[0][0] is lifespan
     assert client.sent == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
@@ -253,7 +253,7 @@ def test_an_unknown_protocol_passes_through(recorder: Recorder) -> None:
         seen.append((scope, receive, send))
 
     args = ({"type": "future"}, Client().receive, Client().send)
-    asyncio.run(TraceMiddleware(app)(*args))  # type: ignore[arg-type]
+    asyncio.run(TraceMiddleware(app)(*args))
     assert seen == [args]
 
 
@@ -265,6 +265,6 @@ def test_a_switched_off_tracer_stands_aside(recorder: Recorder, monkeypatch: pyt
         seen.append((scope, receive, send))
 
     args = (scope(), Client().receive, Client().send)
-    asyncio.run(TraceMiddleware(app)(*args))  # type: ignore[arg-type]
+    asyncio.run(TraceMiddleware(app)(*args))
     assert seen == [args]
     assert recorder.take() == []

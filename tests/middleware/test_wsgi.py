@@ -11,10 +11,11 @@ from wsgiref.validate import validator
 
 import pytest
 
+from ddmiddleware import asgi
 from ddmiddleware.tracing import default_tracer
 from ddmiddleware.wsgi import TraceMiddleware
 from tests.integrations.recorder import Recorder, failed
-from tests.middleware.requests_by_hand import Answer, MissingError, ask_wsgi, environ, span
+from tests.middleware.requests_by_hand import Answer, MissingError, ask_wsgi, asked, environ, span
 
 
 def hello(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -118,8 +119,8 @@ def test_the_file_wrapper_stays_one(recorder: Recorder, tmp_path: Any) -> None:
         start_response("200 OK", [])
         return environ["wsgi.file_wrapper"](path.open("rb"))
 
-    sent = environ(**{"wsgi.file_wrapper": FileWrapper})
-    body = TraceMiddleware(app)(sent, lambda *_: None)
+    sent = environ() | {"wsgi.file_wrapper": FileWrapper}
+    body: Any = TraceMiddleware(app)(sent, lambda *_: None)
     assert type(body) is FileWrapper
     assert recorder.take() == []
     body.close()
@@ -140,6 +141,18 @@ def test_a_list_is_returned_as_it_is(recorder: Recorder) -> None:
 
 def test_nested_middleware_makes_one_span(recorder: Recorder) -> None:
     assert ask_wsgi(TraceMiddleware(TraceMiddleware(TraceMiddleware(hello), "bottle"))).body == b"hello"
+    assert recorder.take() == [span("bottle", None, "/")]
+
+
+def test_an_asgi_application_that_runs_it_by_a2wsgi(recorder: Recorder) -> None:
+    """Which shows the scope in the environ."""
+
+    async def bridge(scope: Any, receive: Any, send: Any) -> None:
+        answer = ask_wsgi(TraceMiddleware(hello, "bottle"), **{"asgi.scope": scope})
+        await send({"type": "http.response.start", "status": answer.status})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    assert asked(asgi.TraceMiddleware(bridge)).body == b"hello"
     assert recorder.take() == [span("bottle", None, "/")]
 
 

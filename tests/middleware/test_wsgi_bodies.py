@@ -12,7 +12,7 @@ from typing import Any
 from wsgiref.validate import validator
 
 import pytest
-from waitress.server import create_server
+from waitress.server import create_server  # type: ignore[import-untyped]
 
 from ddmiddleware.tracing import active
 from ddmiddleware.wsgi import TraceMiddleware
@@ -58,7 +58,7 @@ def test_close_is_called_once_on_the_iterable(recorder: Recorder) -> None:
 
 def test_validated_body_that_is_closed_early(recorder: Recorder) -> None:
     body = Body(b"a", b"b")
-    served = validator(returning(lambda: body))(environ(), lambda *_: lambda _data: None)
+    served: Any = validator(returning(lambda: body))(environ(), lambda *_: lambda _data: None)
     assert next(iter(served)) == b"a"
     assert recorder.take() == []
     served.close()

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -60,7 +62,7 @@ class Server:
     def __init__(self, folder: Path, agent_url: str, *command: str, **environ: str) -> None:
         (folder / "shop.py").write_text(FLASK)
         (folder / "cafe.py").write_text(STARLETTE)
-        variables = environment(agent_url, DD_TRACE_WRITER_INTERVAL_SECONDS="60", **environ)
+        variables = environment(agent_url, **{"DD_TRACE_WRITER_INTERVAL_SECONDS": "60", **environ})
         variables["PATH"] = f"{BIN}{os.pathsep}{variables['PATH']}"
         self.lines: list[str] = []
         self.port = 0
@@ -95,8 +97,10 @@ class Server:
             return self.output.count(text) >= count or self.process.poll() is not None
 
         with self._changed:
-            assert self._changed.wait_for(written, WAIT_S), self.output
-        assert self.output.count(text) >= count, self.output
+            found = self._changed.wait_for(written, WAIT_S)
+        if not found or self.output.count(text) < count:
+            self.__exit__(None, None, None)
+            raise AssertionError(self.output)
 
     def get(self, path: str, trace_id: int | None = None) -> str:
         """Return the body of the answer to a GET, which must be 200."""
@@ -150,3 +154,11 @@ def served(spans: Spans) -> list[tuple[int, int]]:
 def threads(pid: int) -> int:
     """Return how many threads a process has."""
     return len(os.listdir(f"/proc/{pid}/task"))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what nobody tells us."""
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -6,37 +6,40 @@ that forks before it serves (gunicorn with ``--preload``) has no thread of ours.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections import deque
-from typing import TYPE_CHECKING, Protocol
 
 from ddmiddleware.tracing.guard import guard
 from ddmiddleware.tracing.process import at_multiprocessing_exit, forks_wait
 from ddmiddleware.tracing.settings import Settings
 
+TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
+    from collections import deque
+    from typing import Protocol
+
     from ddmiddleware.tracing.span import Span
+
+    class Exporter(Protocol):
+        """A destination of chunks; only the worker's thread calls it."""
+
+        def add(self, chunk: list[Span]) -> None:
+            """Encode *chunk*."""
+
+        def send(self, deadline: float | None) -> bool:
+            """Send what was added, until *deadline* (monotonic seconds) or None; return whether all of it went."""
+
+        def close(self) -> None:
+            """Let go of the connection."""
+
+        def stats(self) -> dict[str, int]:
+            """Return counters, in spans."""
+else:
+    from _collections import deque  # as threading has it: the package collections costs two milliseconds
 
 _URGENT_SPANS = 2_000
 _SLICE_S = 0.001
-
-
-class Exporter(Protocol):
-    """A destination of chunks; only the worker's thread calls it."""
-
-    def add(self, chunk: list[Span]) -> None:
-        """Encode *chunk*."""
-
-    def send(self, deadline: float | None) -> bool:
-        """Send what was added, until *deadline* (monotonic seconds) if there is one; return whether all of it went."""
-
-    def close(self) -> None:
-        """Let go of the connection."""
-
-    def stats(self) -> dict[str, int]:
-        """Return counters, in spans."""
+_REST_S = 0.1
 
 
 class Worker:
@@ -54,6 +57,8 @@ class Worker:
         self._starting = threading.Lock()  # never waited for
         self._bell: _Bell | None = None
         self._stopping = False
+        self._resting = False
+        self._delivered = True
         self._deadline: float | None = None
         self._idle = False
         self._flushes: deque[_Flush] = deque()
@@ -100,18 +105,39 @@ class Worker:
         active.set(None)  # a thread may inherit its starter's context, and with it a request
         bell = self._bell
         assert bell is not None
-        delivered = True
         while not (self._stopping and self._over()):
             self._idle = True
-            if not (self._queue or self._flushes or self._stopping):
-                bell.wait(None if delivered else self._interval)
+            if not (self._queue or self._flushes or self._stopping or self._resting):
+                bell.wait(None if self._delivered else self._interval)
             self._idle = False
-            if not (self._flushes or self._stopping):
+            if not (self._flushes or self._stopping or self._resting):
                 bell.wait(self._interval)
-            delivered = False
+            if self._resting and not self._flushes:
+                self._thread = None
+                self._starting.release()
+                return
+            self._delivered = False
             with guard:
-                delivered = self._work(self._deadline)
+                self._delivered = self._work(self._deadline)
         self._close()
+
+    def rest(self) -> None:
+        """End the thread before a fork, what is queued stays: Python 3.12 warns of a fork while other threads run.
+
+        A thread that is sending just now is not waited for.
+        """
+        thread = self._thread
+        if thread is not None and not self._stopping:
+            self._resting = True
+            self._ring()
+            if thread.is_alive():  # another thread may be about to start it
+                thread.join(_REST_S)
+
+    def go_on(self) -> None:
+        """Start again after the fork, if there is something to send."""
+        self._resting = False
+        if self._thread is None and not self._stopping and (self._queue or not self._delivered):
+            self._start()
 
     def _over(self) -> bool:
         if not (self._queue or self._flushes):
@@ -219,8 +245,10 @@ class _Bell:
     def ring(self) -> None:
         """End the wait, or the next one."""
         if self._silence.locked():
-            with contextlib.suppress(RuntimeError):  # another ring was faster
+            try:
                 self._silence.release()
+            except RuntimeError:  # another ring was faster
+                return
 
     def wait(self, timeout_s: float | None) -> None:
         """Wait for a ring, for *timeout_s* at most where that is not None."""
