@@ -36,6 +36,8 @@ class TraceMiddleware:
 @integration.replaces("flask.app:Flask.__call__")
 def call(original: Any) -> Any:
     def serving(self: Any, environ: Any, start_response: Any) -> Any:
+        if not integration.patched:  # somebody else's patch is around this one, so that it could not be undone
+            return original(self, environ, start_response)
         return wsgi.serve(partial(original, self), environ, start_response, "flask")
 
     return serving

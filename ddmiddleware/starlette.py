@@ -32,6 +32,9 @@ class TraceMiddleware(asgi.TraceMiddleware):
 @integration.replaces("starlette.applications:Starlette.__call__")
 def call(original: Any) -> Any:
     async def serving(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        if not integration.patched:  # somebody else's patch is around this one, so that it could not be undone
+            await original(self, scope, receive, send)
+            return
         await asgi.serve(partial(original, self), scope, receive, send, "starlette")
 
     return serving

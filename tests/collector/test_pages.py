@@ -7,8 +7,9 @@ import time
 
 import pytest
 
+from ddmiddleware.collector.traces import MAX_SEARCHED_ROWS
 from tests.collector.conftest import Collector
-from tests.collector.payloads import SECOND, new_trace_id, span
+from tests.collector.payloads import SECOND, new_trace_id, span, v04
 
 MS = 10**6
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&{{ 7*7 }}"
@@ -131,14 +132,12 @@ def test_paging_shows_each_once(fresh: Collector) -> None:
 
 
 def test_search_says_how_far_it_went(fresh: Collector) -> None:
-    from ddmiddleware.collector.traces import MAX_SEARCHED_ROWS
-
     now = time.time_ns()
     old = new_trace_id()
     fresh.send([span(old, resource="needle", start=now - 10 * SECOND)])
     for part in range(0, MAX_SEARCHED_ROWS + 1_000, 5_000):
         rows = [[span(new_trace_id(), start=now - part - n)] for n in range(5_000)]
-        fresh.wait_for(lambda rows=rows: fresh.post(__import__("msgpack").packb(rows)).status == 200)
+        fresh.wait_for(lambda rows=rows: fresh.post(v04(rows)).status == 200)
     fresh.trace(rows[-1][0]["trace_id"])
     first = fresh.get("/traces.json", q="needle").json
     assert first["traces"] == []

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import zlib
+from pathlib import Path
 
 import msgpack
 import pytest
 
-from tests.collector.conftest import Collector
+from tests.collector.conftest import Answer, Collector
 from tests.collector.payloads import SECOND, new_trace_id, span, v04, v05
 
 VERSIONS = [("/v0.3/traces", v04), ("/v0.4/traces", v04), ("/v0.5/traces", v05)]
@@ -185,3 +187,38 @@ def test_msgpack_that_reserves_memory_is_refused(collector: Collector) -> None:
     answer = collector.post(body)
     assert answer.status == 400
     assert "trace 0, span 0" in answer.json["error"]
+
+
+def test_a_full_disk_answers_507_until_there_is_space(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(2 * 2**20))
+    running = Collector(store=str(small_disk / "a.db"))
+    noise = random.Random(1)
+
+    def posted() -> Answer:
+        return running.post(v04([[span(new_trace_id(), meta={"noise": noise.randbytes(100_000).hex()})]]))
+
+    refused = running.wait_for(lambda: answer if (answer := posted()).status != 200 else None)
+    assert refused.status == 507
+    assert "a.db: database or disk is full; free space on that disk" in refused.json["error"]
+    assert refused.headers["Retry-After"] == "1"
+    assert running.get("/traces").status == 200
+    ballast.unlink()
+    running.wait_for(lambda: running.post(b"\x90").status == 200)
+    errors = running.stop()
+    assert running.process.returncode == 0
+    assert errors.count("cannot store traces") == errors.count("storing traces again") == 1
+
+
+def test_a_damaged_file_is_named_by_pages(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    running = Collector(store=str(path))
+    path.with_name("a.db-wal").unlink()
+    path.write_bytes(b"damaged" * 10_000)
+    page = running.wait_for(lambda: answer if (answer := running.get("/traces")).status != 200 else None)
+    assert page.status == 503
+    assert f"The store cannot be read. {path}: " in page.text
+    assert running.get("/endpoints.json").json["error"].startswith(f"The store cannot be read. {path}: ")
+    assert running.get("/info").status == 200
+    running.stop()
+    assert running.process.returncode == 0

@@ -7,7 +7,7 @@ import random
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,20 +41,6 @@ def wait(wanted: Callable[[], bool]) -> None:
     while not wanted():
         assert time.monotonic() < until, "it did not come"
         time.sleep(0.01)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"mounting is not permitted: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_everything_is_written_at_the_end(tmp_path: Path) -> None:
@@ -142,9 +128,7 @@ def test_a_full_queue_refuses(tmp_path: Path) -> None:
     assert store.close(DEADLINE_S)
 
 
-def test_a_full_disk_is_reported_and_recovered_from(
-    small_disk: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_full_disk_is_reported_and_recovered_from(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = Store(small_disk / "a.db", ROOMY, retry_s=0.02)
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(2 * MIB))

@@ -138,7 +138,7 @@ def test_undone(name: str, imported: Imported, recorder: Recorder) -> None:
     assert EXAMPLES[name].use(names, recorder) == 1
 
 
-@pytest.mark.parametrize("name", sorted(set(ROWS) - {"flask", "starlette"}))
+@pytest.mark.parametrize("name", sorted(ROWS))
 def test_undone_below_somebody_elses_patch(name: str, imported: Imported, recorder: Recorder) -> None:
     """Theirs stays where it is; ours does nothing any more, and does not nest when it is switched on again."""
     names = imported(name)
