@@ -28,7 +28,8 @@ _TEXT_CUT = 2_500
 # https://github.com/msgpack/msgpack/blob/master/spec.md
 _SPAN = b"\x9c"  # an array of twelve
 _UINT64, _INT64 = 0xCF, 0xD3
-_numbers = struct.Struct(">BQBQBQBqBq").pack  # trace, span and parent id, start, duration
+_number = struct.Struct(">BQ").pack
+_numbers = struct.Struct(">BQBQBqBq").pack  # span and parent id, start, duration
 _pack = msgpack.Packer().pack
 
 
@@ -40,6 +41,7 @@ def _header(kind: str, count: int) -> bytes:
 
 _NO_MAP = b"\x80"
 _MAPS = [_header("map", count) for count in range(64)]
+_ARRAYS = [_header("array", count) for count in range(64)]
 
 
 def clean(value: object) -> str:
@@ -54,7 +56,7 @@ def clean(value: object) -> str:
     return value
 
 
-def _number(value: Any, low: int, high: int) -> int:
+def _within(value: Any, low: int, high: int) -> int:
     """Return an integer field within its range; what a user made of it otherwise becomes 0."""
     try:
         return min(max(int(value), low), high)
@@ -67,11 +69,11 @@ def _repair(span: Span) -> None:
     span.name, span.resource = clean(span.name), clean(span.resource)
     span.service = None if span.service is None else clean(span.service)
     span.span_type = None if span.span_type is None else clean(span.span_type)
-    span.trace_id = _number(span.trace_id, 0, (1 << 128) - 1)
-    span.span_id = _number(span.span_id, 0, _LOW_64)
-    span.parent_id = _number(span.parent_id, 0, _LOW_64)
-    span.start_ns = _number(span.start_ns, 0, _INT64_MAX)
-    span.duration_ns = _number(span.duration_ns, 0, _INT64_MAX)
+    span.trace_id = _within(span.trace_id, 0, (1 << 128) - 1)
+    span.span_id = _within(span.span_id, 0, _LOW_64)
+    span.parent_id = _within(span.parent_id, 0, _LOW_64)
+    span.start_ns = _within(span.start_ns, 0, _INT64_MAX)
+    span.duration_ns = _within(span.duration_ns, 0, _INT64_MAX)
     span._meta = {clean(key): clean(value) for key, value in dict(span._meta).items()}
     span._metrics = {
         clean(key): value
@@ -115,6 +117,21 @@ class _Tags(dict[tuple[Any, Any], bytes]):
         return packed
 
 
+class _Heads(dict[tuple[Any, ...], tuple[bytes, bytes]]):
+    """How a span begins, by service, name, resource and type: its first four bytes or more, and its packed type."""
+
+    def __init__(self, strings: _Strings) -> None:
+        super().__init__()
+        self._strings = strings
+
+    def __missing__(self, texts: tuple[Any, ...]) -> tuple[bytes, bytes]:
+        service, name, resource, span_type = (self._strings[item] for item in texts)
+        head = _SPAN + service + name + resource, span_type
+        if all(type(item) is str or item is None for item in texts):  # as with tags
+            self[texts] = head
+        return head
+
+
 class EncoderV05:
     """Collects chunks into one v0.5 payload, with one table for the strings of all of them."""
 
@@ -125,6 +142,7 @@ class EncoderV05:
         self._encoded: list[bytes] = []
         self._strings = _Strings()
         self._tag = _Tags(self._strings).__getitem__
+        self._head = _Heads(self._strings)
         self._packed = 0
         self.chunks = 0
         self.spans = 0
@@ -148,29 +166,24 @@ class EncoderV05:
         self.spans += len(chunk)
 
     def _encode(self, chunk: list[Span]) -> bytes:
-        index, tag = self._strings, self._tag
-        parts = [_header("array", len(chunk))]
+        index, head, tag = self._strings, self._head, self._tag
+        spans = len(chunk)
+        parts = [_ARRAYS[spans] if spans < len(_ARRAYS) else _header("array", spans)]
+        trace_id, packed_trace_id = -1, b""
         for span in chunk:
+            if span.trace_id is not trace_id:
+                trace_id = span.trace_id
+                packed_trace_id = _number(_UINT64, trace_id & _LOW_64)
             if span._links:
                 span._meta["_dd.span_links"] = json.dumps(span._links)
             meta, metrics = span._meta, span._metrics
             tags, numbers = len(meta), len(metrics)
+            texts, span_type = head[span.service, span.name, span.resource, span.span_type]
             parts += (
-                _SPAN,
-                index[span.service],
-                index[span.name],
-                index[span.resource],
+                texts,
+                packed_trace_id,
                 _numbers(
-                    _UINT64,
-                    span.trace_id & _LOW_64,
-                    _UINT64,
-                    span.span_id,
-                    _UINT64,
-                    span.parent_id or 0,
-                    _INT64,
-                    span.start_ns,
-                    _INT64,
-                    span.duration_ns,
+                    _UINT64, span.span_id, _UINT64, span.parent_id or 0, _INT64, span.start_ns, _INT64, span.duration_ns
                 ),
                 b"\1" if span.error else b"\0",
                 _MAPS[tags] if tags < len(_MAPS) else _header("map", tags),
@@ -185,7 +198,7 @@ class EncoderV05:
                 parts.append(_NO_MAP)
             if tags != len(meta) or numbers != len(metrics):
                 raise RuntimeError("a tag was set on a finished span while it was encoded")
-            parts.append(index[span.span_type])
+            parts.append(span_type)
         return b"".join(parts)
 
     def take(self) -> bytes:

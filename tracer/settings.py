@@ -142,7 +142,11 @@ TABLE = (
         "DD_TRACE_WRITER_MAX_SPANS", whole, 50_000, "How many finished spans may wait to be encoded; then dropped."
     ),
     Setting(
-        "DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS", seconds, 1.0, "How long sending the rest may delay the process's exit."
+        # With what the rest of an exit takes, a collector that hangs costs a second.
+        "DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS",
+        seconds,
+        0.8,
+        "How long sending the rest may delay the process's exit.",
     ),
     Setting("DD_TRACE_PARTIAL_FLUSH_ENABLED", boolean, True, "Send the finished spans of a long trace before it ends."),
     Setting("DD_TRACE_PARTIAL_FLUSH_MIN_SPANS", whole, 300, "How many finished spans make a partial flush."),
