@@ -48,8 +48,7 @@ def _cpu_model() -> str:
 
 def _build() -> str:
     """Say how the interpreter was built: Python code is a third slower without, what peers have in C or Rust is not."""
-    options = sysconfig.get_config_var("CONFIG_ARGS") or ""
-    return "built with --enable-optimizations" if "--enable-optimizations" in options else "a plain build (no PGO)"
+    return "an optimised build (PGO)" if sysconfig.get_config_var("PGO_PROF_USE_FLAG") else "a plain build (no PGO)"
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:

@@ -9,6 +9,8 @@ from ddmiddleware.tracing.process import process
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
+    from typing import Any
+
     from ddmiddleware.tracing.span import Span
     from ddmiddleware.tracing.tracer import Tracer
 
@@ -123,18 +125,10 @@ class Context:
 
     def copy(self) -> Context:
         """Return a context that shares nothing with this one."""
-        carried = self._propagated
-        return Context(
-            self.trace_id,
-            self.span_id,
-            carried.origin,
-            carried.priority,
-            dict(carried.tags),
-            dict(carried.baggage),
-            carried.tracestate,
-        )
+        _, arguments = self.__reduce__()
+        return Context(*arguments)
 
-    def __reduce__(self) -> tuple[object, ...]:
+    def __reduce__(self) -> tuple[type[Context], tuple[Any, ...]]:
         carried = self._propagated
         return (
             Context,

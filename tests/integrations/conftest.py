@@ -12,7 +12,7 @@ import pytest
 
 from ddmiddleware import unpatch
 from ddmiddleware.integrations import TABLE, is_on
-from ddmiddleware.tracing import active, default_settings, default_tracer, guarded
+from ddmiddleware.tracing import active, default_settings, guarded
 from tests.integrations.recorder import Recorder
 from tests.integrations.servers import HttpServer, RedisServer
 
@@ -37,15 +37,6 @@ def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             continue  # of the server here
         thread.join(10)
         assert not thread.is_alive(), thread
-
-
-@pytest.fixture
-def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    """Finished spans; those of the application itself belong to the service ``shop``."""
-    recorder = Recorder()
-    monkeypatch.setattr(default_tracer, "export", recorder)
-    monkeypatch.setattr(default_tracer, "service", "shop")
-    return recorder
 
 
 @pytest.fixture(scope="session")

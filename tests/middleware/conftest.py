@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from ddmiddleware import flask, patch, starlette, unpatch
-from ddmiddleware.tracing import active, default_settings, default_tracer, guarded
+from ddmiddleware.tracing import active, default_settings, guarded
 from tests.integrations.recorder import Recorder
 
 
@@ -29,15 +29,6 @@ def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for thread in set(threading.enumerate()) - before:
         thread.join(10)
         assert not thread.is_alive(), thread
-
-
-@pytest.fixture
-def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    """Finished spans; those of the application itself belong to the service ``shop``."""
-    recorder = Recorder()
-    monkeypatch.setattr(default_tracer, "export", recorder)
-    monkeypatch.setattr(default_tracer, "service", "shop")
-    return recorder
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def test_every_request_is_delivered_once(
     assert not re.search("Traceback|internal error|ddmiddleware:", output), output
 
 
-@pytest.mark.parametrize("kind", ["sync", "gthread", "uvicorn"])
+@pytest.mark.parametrize("kind", WORKERS)
 def test_recycled_workers_lose_nothing(agent: RecordingAgent, tmp_path: Path, kind: str) -> None:
     with Gunicorn(tmp_path, agent, "--max-requests", "5", *WORKERS[kind], workers=2) as server:
         answered: list[tuple[int, int]] = []

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 
 from ddmiddleware.tracing.context import Context
+from ddmiddleware.tracing.log import warn
 from ddmiddleware.tracing.propagation import datadog, tracecontext
 
 _LOW_64 = (1 << 64) - 1
+_complained: set[str] = set()
 EXTRACTED = frozenset(
     (
         "traceparent",
@@ -32,11 +34,22 @@ def extract(headers: Mapping[str, str]) -> Context | None:
         context = datadog.extract(headers)
     except (AttributeError, TypeError):  # a value that is no text
         return None
+    if w3c is None and headers.get("traceparent"):
+        _complain("traceparent", headers, "version-traceid-spanid-flags in lower-case hex, as W3C Trace Context has it")
     if context is None:
+        if headers.get("x-datadog-trace-id"):
+            _complain("x-datadog-trace-id", headers, "a decimal number from 1 to 2^64-1")
         return w3c
     if w3c is not None and w3c.trace_id == context.trace_id:
         context._propagated.tracestate = w3c._propagated.tracestate
     return context
+
+
+def _complain(name: str, headers: Mapping[str, str], expected: str) -> None:
+    """Say that a caller's header is malformed, once per header: others decide how often that comes."""
+    if name not in _complained:
+        _complained.add(name)
+        warn("the request header %s is malformed and ignored: %r is not %s", name, headers[name][:80], expected)
 
 
 def inject(context: Context) -> dict[str, str]:

@@ -1,0 +1,17 @@
+"""Fixtures that several folders share."""
+
+from __future__ import annotations
+
+import pytest
+
+from ddmiddleware.tracing import default_tracer
+from tests.integrations.recorder import Recorder
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    """Finished spans; those of the application itself belong to the service ``shop``."""
+    recorder = Recorder()
+    monkeypatch.setattr(default_tracer, "export", recorder)
+    monkeypatch.setattr(default_tracer, "service", "shop")
+    return recorder
