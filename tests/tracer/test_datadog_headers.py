@@ -149,10 +149,14 @@ def test_both_kinds_of_two_traces() -> None:
     assert (found.trace_id, found.span_id, found._propagated.tracestate) == (8, 3, "")
 
 
-def test_headers_that_are_there_stay() -> None:
-    foreign = {"traceparent": f"00-{7:032x}-{7:016x}-01"}
-    inject_into(Context(8, 9), foreign)
-    assert foreign == {"traceparent": f"00-{7:032x}-{7:016x}-01"}
-    ours = inject(Context(8, 9))
-    inject_into(Context(8, 10), ours)
-    assert ours == inject(Context(8, 10))
+@pytest.mark.parametrize("there", [{"traceparent": f"00-{8:032x}-{7:016x}-01"}, {"x-datadog-trace-id": "8"}])
+def test_headers_that_are_there_stay(there: dict[str, str]) -> None:
+    headers = dict(there)
+    inject_into(Context(8, 9), headers)
+    assert headers == there
+
+
+def test_headers_are_added_to_others() -> None:
+    headers = {"accept": "*/*"}
+    inject_into(Context(8, 9), headers)
+    assert headers == {"accept": "*/*", **inject(Context(8, 9))}

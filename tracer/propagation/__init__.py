@@ -12,7 +12,6 @@ from ddmiddleware.tracing.context import Context
 from ddmiddleware.tracing.log import warn
 from ddmiddleware.tracing.propagation import datadog, tracecontext
 
-_LOW_64 = (1 << 64) - 1
 _complained: set[str] = set()
 EXTRACTED = frozenset(
     (
@@ -62,13 +61,7 @@ def inject(context: Context) -> dict[str, str]:
 
 
 def inject_into(context: Context, headers: MutableMapping[str, str]) -> None:
-    """Add the headers of *context* to those of an outgoing request.
-
-    A trace context that is there already stays, unless it is of this very trace: a request that is sent again after a
-    redirect carries the headers of its first attempt.
-    """
-    there = headers.get("traceparent") or headers.get("x-datadog-trace-id")
-    if there and f"{context.trace_id:032x}" not in there and str((context.trace_id or 0) & _LOW_64) != there:
-        return
-    for name, value in inject(context).items():
-        headers[name] = value
+    """Add the headers of *context* to those of an outgoing request; a trace context that is there already stays."""
+    if not (headers.get("traceparent") or headers.get("x-datadog-trace-id")):
+        for name, value in inject(context).items():
+            headers[name] = value
