@@ -218,8 +218,9 @@ class Tracer:
 
     def _forked(self) -> None:
         """Leave the parent's spans to the parent: what it had open is a remote parent here."""
-        self._worker = Worker(self.settings)
+        parents, self._worker = self._worker, Worker(self.settings)
         self._pipeline.worker = self._worker
+        parents.disown()
         inherited = self.context_provider.active()
         if isinstance(inherited, Span):
             active.set(inherited.context.copy())

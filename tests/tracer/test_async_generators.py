@@ -161,4 +161,7 @@ def test_what_is_left_suspended_is_closed_quietly(tracer: Tracer, agent: Recordi
     asyncio.run(main())
     tracer.flush()
     assert complaints == []
-    assert plain(agent.spans) == [root("body")]
+    (span,) = agent.spans
+    assert span["name"] == "body"
+    # A loop that ends cancels its tasks, and one of them may be just closing the generator.
+    assert span["meta"].get("error.type") in (None, "asyncio.exceptions.CancelledError")

@@ -145,6 +145,10 @@ class AgentExporter:
         """Close the connection."""
         self._connection.close()
 
+    def disown(self) -> None:
+        """Close this process's copy of the connection, the parent process goes on using its own."""
+        self._connection.disown()
+
     def stats(self) -> dict[str, int]:
         """Return counters, in spans."""
         pending = self._encoder.spans + sum(payload.spans for payload in list(self._payloads))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import encodings.idna  # noqa: F401  # the first connection needs it, and would import it where a fork may come between
 import io
+import os
 import socket
 import time
 from functools import partial
@@ -121,6 +122,12 @@ class Connection:
             return _UnixConnection(parts.path, timeout)
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         return kind(parts.hostname or "localhost", parts.port, timeout=timeout)
+
+    def disown(self) -> None:
+        """Close the socket's descriptor and no more: a thread that a fork left behind may hold the locks above it."""
+        if self._http is not None and self._http.sock is not None:
+            os.close(self._http.sock.detach())
+        self._http = None
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""

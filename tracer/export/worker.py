@@ -32,6 +32,9 @@ if TYPE_CHECKING:
         def close(self) -> None:
             """Let go of the connection."""
 
+        def disown(self) -> None:
+            """Close this process's copy of the connection, the parent process goes on using its own."""
+
         def stats(self) -> dict[str, int]:
             """Return counters, in spans."""
 else:
@@ -167,6 +170,12 @@ class Worker:
             from ddmiddleware.tracing.export.agent import AgentExporter
 
             self._exporters.append(AgentExporter(self._settings))
+
+    def disown(self) -> None:
+        """Let go, in a forked child, of what belongs to the parent's worker."""
+        for exporter in self._exporters:
+            with guard:
+                exporter.disown()
 
     def _close(self) -> None:
         for exporter in self._exporters:
