@@ -42,6 +42,7 @@ else:
 
 _URGENT_SPANS = 2_000
 _SLICE_S = 0.001
+_READ_CLOCK_SPANS = 50
 _REST_S = 0.1
 
 
@@ -183,17 +184,26 @@ class Worker:
                 exporter.close()
 
     def _encode(self) -> None:
-        slice_start = time.monotonic()
+        while self._queue:
+            with guard:
+                self._encode_slice()
+            time.sleep(0)  # lets go of the GIL
+
+    def _encode_slice(self) -> None:
+        """Encode for about a millisecond; the clock is read every few chunks, as reading it costs like a span."""
+        slice_end = time.monotonic() + _SLICE_S
+        unread = 0
         while self._queue:
             chunk = self._queue.popleft()
             spans = len(chunk)
             self._waiting -= spans  # with a call in this line, a put on another thread could be lost
             for exporter in self._exporters:
-                with guard:
-                    exporter.add(chunk)
-            if time.monotonic() - slice_start > _SLICE_S:
-                time.sleep(0)  # lets go of the GIL
-                slice_start = time.monotonic()
+                exporter.add(chunk)
+            unread += spans
+            if unread >= _READ_CLOCK_SPANS:
+                if time.monotonic() > slice_end:
+                    return
+                unread = 0
 
     def flush(self, deadline: float) -> bool:
         """Send all that is queued; wait until *deadline* (monotonic seconds). Return whether it was delivered."""
