@@ -4,7 +4,6 @@ import datetime
 import importlib.metadata
 import os
 import platform
-import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def machine(load_at_start: tuple[float, float, float]) -> list[tuple[str, str]]:
         ("CPU", f"{_cpu_model()}, {len(os.sched_getaffinity(0))} cores"),
         ("Load average (1 min) at start / at end", loads),
         ("System", f"{platform.system()} {platform.release().partition('-')[0]}"),
-        ("Python", f"{platform.python_implementation()} {platform.python_version()}, {_build()}"),
+        ("Python", f"{platform.python_implementation()} {platform.python_version()}"),
         ("Versions", versions),
     ]
 
@@ -44,11 +43,6 @@ def _cpu_model() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
-
-
-def _build() -> str:
-    """Say how the interpreter was built: Python code is a third slower without, what peers have in C or Rust is not."""
-    return "an optimised build (PGO)" if sysconfig.get_config_var("PGO_PROF_USE_FLAG") else "a plain build (no PGO)"
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:
