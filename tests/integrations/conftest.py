@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,3 +78,12 @@ def http_server(_http_server: HttpServer) -> Iterator[HttpServer]:
 def root() -> Path:
     """The repository."""
     return Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def connection(recorder: Recorder) -> Iterator[sqlite3.Connection]:
+    """An empty table, in a database whose tests have sqlite3 patched."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("create table t (a, b)")
+        recorder.take()
+        yield connection

@@ -6,7 +6,6 @@ import contextlib
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,6 @@ from tests.integrations.recorder import Recorder, failed
 @pytest.fixture(autouse=True)
 def _patched(recorder: Recorder) -> None:
     patch(sqlite3=True)
-
-
-@pytest.fixture
-def connection(recorder: Recorder) -> Iterator[sqlite3.Connection]:
-    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
-        connection.execute("create table t (a, b)")
-        recorder.take()
-        yield connection
 
 
 def query(resource: str, trace: int = 1, rows: int | None = None, **changes: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import pickle
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,14 +18,6 @@ from tests.integrations.recorder import Recorder
 @pytest.fixture(autouse=True)
 def _patched(recorder: Recorder) -> None:
     patch(sqlite3=True)
-
-
-@pytest.fixture
-def connection(recorder: Recorder) -> Iterator[sqlite3.Connection]:
-    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
-        connection.execute("create table t (a, b)")
-        recorder.take()
-        yield connection
 
 
 class OwnCursor(sqlite3.Cursor):
