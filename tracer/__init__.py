@@ -9,9 +9,9 @@ from ddmiddleware.tracing.context import Context, ContextProvider, active
 from ddmiddleware.tracing.guard import guard as guarded
 from ddmiddleware.tracing.log import debug, warn
 from ddmiddleware.tracing.process import at_fork
-from ddmiddleware.tracing.settings import TABLE as SETTINGS_TABLE
 from ddmiddleware.tracing.settings import Settings
 from ddmiddleware.tracing.settings import settings as default_settings
+from ddmiddleware.tracing.settings_table import TABLE as SETTINGS_TABLE
 from ddmiddleware.tracing.span import Span
 from ddmiddleware.tracing.tracer import Tracer
 from ddmiddleware.tracing.version import __version__

@@ -1,4 +1,4 @@
-"""From a finished chunk to the exporters: the tags that a chunk needs on the wire, then the queue."""
+"""From a finished chunk to the exporters: the user's filters, the tags that a chunk needs on the wire, the queue."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from ddmiddleware.tracing.text import text
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
 
     from ddmiddleware.tracing.context import LocalTrace
     from ddmiddleware.tracing.export.worker import Worker
     from ddmiddleware.tracing.span import Span
+
+    class TraceFilter(Protocol):
+        """What users put in front of the pipeline (``Tracer.configure(trace_processors=[...])``)."""
+
+        def process_trace(self, trace: list[Span]) -> list[Span] | None:
+            """Return the spans to keep, or None to drop them all."""
 
 
 class Pipeline:
@@ -22,6 +28,7 @@ class Pipeline:
 
     def __init__(self, settings: Settings, worker: Worker) -> None:
         self.worker = worker
+        self.filters: list[TraceFilter] = []
         self._high, self._high_text = 0, ""
         self._service = settings.service
         self._renamed: dict[str, str] = settings["DD_SERVICE_MAPPING"]
@@ -31,31 +38,47 @@ class Pipeline:
         self._version: str = settings["DD_VERSION"] or self._tags.pop(VERSION_KEY, "")
 
     def process(self, chunk: list[Span], trace: LocalTrace) -> None:
-        """Complete the spans of *chunk* and queue them, the local root first where it is among them."""
+        """Filter, sample and complete the spans of *chunk*, and queue them, the local root first if it is there."""
         with guard:
             if trace.pid != process.pid:
                 return
             chunk.reverse()  # the root is mostly the last to finish
+            root = _root_first(chunk)
+            if self.filters:
+                chunk = self._filter(chunk)
+                if not chunk:
+                    return
+                root = _root_first(chunk)
             first = chunk[0]
-            root = first if first._parent is None else next((span for span in chunk if span._parent is None), None)
-            if root is not None and root is not first:
-                chunk.remove(root)
-                chunk.insert(0, root)
-                first = root
-            high = first.trace_id >> 64
-            if high:
-                if high != self._high:  # the same for all traces that start within one second
-                    self._high, self._high_text = high, f"{high:016x}"
-                first._meta[HIGH_TRACE_ID] = self._high_text
-            first._meta.update(trace.tags)
-            first._metrics[SAMPLING_PRIORITY] = 1 if trace.priority is None else trace.priority
-            if root is not None:
-                root._meta["language"] = "python"
-                root._meta["runtime-id"] = process.runtime_id
-                root._metrics["process_id"] = process.pid
+            self._tag(first, root, trace)
             if self._tags or self._version or self._renamed or trace.origin:
                 self._complete(chunk, trace)
             self.worker.put(chunk)
+
+    def _filter(self, chunk: list[Span]) -> list[Span]:
+        """Hand *chunk* through the user's filters; one that fails is passed over, one that returns None drops it."""
+        kept: list[Span] | None = chunk
+        for each in self.filters:
+            with guard:
+                kept = each.process_trace(chunk)
+            if not kept:
+                return []
+            chunk = kept
+        return chunk
+
+    def _tag(self, first: Span, root: Span | None, trace: LocalTrace) -> None:
+        """Give the first span what the wire wants to know of the chunk, and the local root what of the process."""
+        high = first.trace_id >> 64
+        if high:
+            if high != self._high:  # the same for all traces that start within one second
+                self._high, self._high_text = high, f"{high:016x}"
+            first._meta[HIGH_TRACE_ID] = self._high_text
+        first._meta.update(trace.tags)
+        first._metrics[SAMPLING_PRIORITY] = 1 if trace.priority is None else trace.priority
+        if root is not None:
+            root._meta["language"] = "python"
+            root._meta["runtime-id"] = process.runtime_id
+            root._metrics["process_id"] = process.pid
 
     def _complete(self, chunk: list[Span], trace: LocalTrace) -> None:
         for span in chunk:
@@ -69,3 +92,14 @@ class Pipeline:
             if self._renamed:
                 service = text(span.service)
                 span.service = self._renamed.get(service, service)
+
+
+def _root_first(chunk: list[Span]) -> Span | None:
+    """Move the local root to the front and return it, or None where it is not in *chunk*."""
+    if chunk[0]._parent is None:
+        return chunk[0]
+    root = next((span for span in chunk if span._parent is None), None)
+    if root is not None:
+        chunk.remove(root)
+        chunk.insert(0, root)
+    return root

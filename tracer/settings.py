@@ -1,4 +1,4 @@
-"""Every setting, in one table: name, type, default, help.
+"""The effective value of every setting.
 
 Sources: code, then the environment, then the default. A bad value warns once, naming variable, value and default, and
 the default is used; nothing here ever stops the application from starting.
@@ -10,152 +10,14 @@ import os
 import sys
 
 from ddmiddleware.tracing.log import warn
+from ddmiddleware.tracing.settings_table import TABLE, Setting
+from ddmiddleware.tracing.settings_values import boolean
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
-
-class Setting:
-    """One row: the environment variable, how its text is read, the default, and what it means."""
-
-    def __init__(
-        self, name: str, parse: Callable[[str], Any], default: Any, help: str, aliases: tuple[str, ...] = ()
-    ) -> None:
-        self.name, self.parse, self.default, self.help, self.aliases = name, parse, default, help, aliases
-
-
-def boolean(value: str) -> bool:
-    """Read a switch; raise ValueError for what is neither on nor off."""
-    word = value.strip().lower()
-    if word in ("1", "true", "yes", "on"):
-        return True
-    if word in ("0", "false", "no", "off"):
-        return False
-    raise ValueError("expected true or false")
-
-
-def whole(value: str) -> int:
-    """Read a number that is at least 1."""
-    number = int(value)
-    if number < 1:
-        raise ValueError("expected a number of at least 1")
-    return number
-
-
-def seconds(value: str) -> float:
-    """Read a time in seconds, between 0 and an hour."""
-    number = float(value)
-    if not 0 <= number <= 3600:
-        raise ValueError("expected seconds between 0 and 3600")
-    return number
-
-
-def port(value: str) -> int:
-    """Read a TCP port."""
-    number = int(value)
-    if not 1 <= number <= 65535:
-        raise ValueError("expected a port between 1 and 65535")
-    return number
-
-
-def host(value: str) -> str:
-    """Read a host name or address; one of IPv6 may stand in brackets."""
-    value = value.strip().removeprefix("[").removesuffix("]")
-    if not value or not all(character.isalnum() or character in "-._:%" for character in value):
-        raise ValueError("expected a host name or an address")
-    return value
-
-
-def pairs(value: str) -> dict[str, str]:
-    """Read ``key:value`` pairs, separated by commas or spaces."""
-    found = {}
-    for part in value.replace(",", " ").split():
-        key, colon, text = part.partition(":")
-        if not colon or not key:
-            raise ValueError(f"expected key:value, got {part!r}")
-        found[key] = text
-    return found
-
-
-def switches(value: str) -> dict[str, bool]:
-    """Read ``name:true,other:false``."""
-    return {name: boolean(word) for name, word in pairs(value).items()}
-
-
-def statuses(value: str) -> frozenset[int]:
-    """Read HTTP statuses and ranges of them, such as ``404,500-599``."""
-    found: set[int] = set()
-    for part in value.split(","):
-        first, dash, last = part.strip().partition("-")
-        low, high = int(first), int(last if dash else first)
-        if not 100 <= low <= high <= 599:
-            raise ValueError("expected statuses between 100 and 599, such as 500-599")
-        found.update(range(low, high + 1))
-    return frozenset(found)
-
-
-def api_version(value: str) -> str:
-    """Read a version of the agent's protocol."""
-    if value not in ("v0.4", "v0.5"):
-        raise ValueError("expected v0.4 or v0.5")
-    return value
-
-
-def agent_url(value: str) -> str:
-    """Check an agent's address: ``http://host:port``, ``https://host:port`` or ``unix:///path``."""
-    from urllib.parse import urlsplit
-
-    parts = urlsplit(value)
-    if any(character <= " " for character in value):
-        raise ValueError("expected no spaces")
-    if parts.scheme in ("http", "https") and parts.hostname:
-        _ = parts.port  # raises ValueError for what is no port
-    elif not (parts.scheme == "unix" and parts.path and not parts.netloc):
-        raise ValueError("expected http://host:port, https://host:port or unix:///path")
-    return value
-
-
-TABLE = (
-    Setting(
-        "DD_SERVICE", str, "", "Name of the service; guessed from the command line if unset.", ("OTEL_SERVICE_NAME",)
-    ),
-    Setting("DD_ENV", str, "", "Environment, such as production; a tag of every span."),
-    Setting("DD_VERSION", str, "", "Version of the service; a tag of its spans."),
-    Setting("DD_TAGS", pairs, {}, "Tags of every span: key:value pairs, separated by commas or spaces."),
-    Setting("DD_SERVICE_MAPPING", pairs, {}, "Services to rename: from:to pairs."),
-    Setting("DD_TRACE_ENABLED", boolean, True, "false switches everything off: no patch, thread, socket or log line."),
-    Setting("DD_TRACE_DEBUG", boolean, False, "Log what ddmiddleware does, at DEBUG on the logger ddmiddleware."),
-    Setting("DD_TRACE_AGENT_URL", agent_url, "", "Address of the collector or agent: http, https or unix:///path."),
-    Setting(
-        "DD_AGENT_HOST", host, "localhost", "Host of the agent, where no URL is given.", ("DD_TRACE_AGENT_HOSTNAME",)
-    ),
-    Setting("DD_TRACE_AGENT_PORT", port, 8126, "Port of the agent, where no URL is given.", ("DD_AGENT_PORT",)),
-    Setting("DD_TRACE_AGENT_TIMEOUT_SECONDS", seconds, 2.0, "How long one request to the agent may take."),
-    Setting("DD_TRACE_API_VERSION", api_version, "v0.5", "Version of the agent's protocol: v0.4 or v0.5."),
-    Setting("DD_TRACE_WRITER_INTERVAL_SECONDS", seconds, 1.0, "How long finished spans may wait before they are sent."),
-    Setting(
-        "DD_TRACE_WRITER_BUFFER_SIZE_BYTES", whole, 8 << 20, "How much is kept while the agent is away; then dropped."
-    ),
-    Setting(
-        "DD_TRACE_WRITER_MAX_SPANS", whole, 50_000, "How many finished spans may wait to be encoded; then dropped."
-    ),
-    Setting(
-        # With what the rest of an exit takes, a collector that hangs costs a second.
-        "DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS",
-        seconds,
-        0.8,
-        "How long sending the rest may delay the process's exit.",
-    ),
-    Setting("DD_TRACE_PARTIAL_FLUSH_ENABLED", boolean, True, "Send the finished spans of a long trace before it ends."),
-    Setting("DD_TRACE_PARTIAL_FLUSH_MIN_SPANS", whole, 300, "How many finished spans make a partial flush."),
-    Setting("DD_PATCH_MODULES", switches, {}, "Integrations to switch, for patch_all: redis:false,httpx:true."),
-    Setting("DD_LOGS_INJECTION", boolean, True, "Add trace and span ids to log records."),
-    Setting(
-        "DD_TRACE_HTTP_SERVER_ERROR_STATUSES", statuses, statuses("500-599"), "Statuses that make a request an error."
-    ),
-)
 _ROWS = {row.name: row for row in TABLE}
 
 

@@ -1,0 +1,105 @@
+"""Every setting, in one table: name, type, default, help."""
+
+from __future__ import annotations
+
+from ddmiddleware.tracing.settings_values import (
+    agent_url,
+    api_version,
+    boolean,
+    host,
+    pairs,
+    port,
+    seconds,
+    statuses,
+    switches,
+    whole,
+)
+
+TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+class Setting:
+    """One row: the environment variable, how its text is read, the default, and what it means."""
+
+    def __init__(
+        self, name: str, parse: Callable[[str], Any], default: Any, help: str, aliases: tuple[str, ...] = ()
+    ) -> None:
+        self.name, self.parse, self.default, self.help, self.aliases = name, parse, default, help, aliases
+
+
+_IDENTITY = (
+    Setting(
+        "DD_SERVICE", str, "", "Name of the service; guessed from the command line if unset.", ("OTEL_SERVICE_NAME",)
+    ),
+    Setting("DD_ENV", str, "", "Environment, such as production; a tag of every span."),
+    Setting("DD_VERSION", str, "", "Version of the service; a tag of its spans."),
+    Setting("DD_TAGS", pairs, {}, "Tags of every span: key:value pairs, separated by commas or spaces."),
+    Setting("DD_SERVICE_MAPPING", pairs, {}, "Services to rename: from:to pairs."),
+)
+
+_SWITCHES = (
+    Setting("DD_TRACE_ENABLED", boolean, True, "false switches everything off: no patch, thread, socket or log line."),
+    Setting("DD_TRACE_DEBUG", boolean, False, "Log what ddmiddleware does, at DEBUG on the logger ddmiddleware."),
+    Setting("DD_PATCH_MODULES", switches, {}, "Integrations to switch, for patch_all: redis:false,httpx:true."),
+)
+
+_PROPAGATION: tuple[Setting, ...] = ()
+
+_SAMPLING: tuple[Setting, ...] = ()
+
+_AGENT = (
+    Setting("DD_TRACE_AGENT_URL", agent_url, "", "Address of the collector or agent: http, https or unix:///path."),
+    Setting(
+        "DD_AGENT_HOST", host, "localhost", "Host of the agent, where no URL is given.", ("DD_TRACE_AGENT_HOSTNAME",)
+    ),
+    Setting("DD_TRACE_AGENT_PORT", port, 8126, "Port of the agent, where no URL is given.", ("DD_AGENT_PORT",)),
+    Setting("DD_TRACE_AGENT_TIMEOUT_SECONDS", seconds, 2.0, "How long one request to the agent may take."),
+    Setting("DD_TRACE_API_VERSION", api_version, "v0.5", "Version of the agent's protocol: v0.4 or v0.5."),
+)
+
+_DELIVERY = (
+    Setting("DD_TRACE_WRITER_INTERVAL_SECONDS", seconds, 1.0, "How long finished spans may wait before they are sent."),
+    Setting(
+        "DD_TRACE_WRITER_BUFFER_SIZE_BYTES", whole, 8 << 20, "How much is kept while the agent is away; then dropped."
+    ),
+    Setting(
+        "DD_TRACE_WRITER_MAX_SPANS", whole, 50_000, "How many finished spans may wait to be encoded; then dropped."
+    ),
+    Setting(
+        # With what the rest of an exit takes, a collector that hangs costs a second.
+        "DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS",
+        seconds,
+        0.8,
+        "How long sending the rest may delay the process's exit.",
+    ),
+    Setting("DD_TRACE_PARTIAL_FLUSH_ENABLED", boolean, True, "Send the finished spans of a long trace before it ends."),
+    Setting("DD_TRACE_PARTIAL_FLUSH_MIN_SPANS", whole, 300, "How many finished spans make a partial flush."),
+)
+
+_METRICS: tuple[Setting, ...] = ()
+
+_PRIVACY: tuple[Setting, ...] = ()
+
+_LOGS = (Setting("DD_LOGS_INJECTION", boolean, True, "Add trace and span ids to log records."),)
+
+_REQUESTS = (
+    Setting(
+        "DD_TRACE_HTTP_SERVER_ERROR_STATUSES", statuses, statuses("500-599"), "Statuses that make a request an error."
+    ),
+)
+
+TABLE = (
+    *_IDENTITY,
+    *_SWITCHES,
+    *_PROPAGATION,
+    *_SAMPLING,
+    *_AGENT,
+    *_DELIVERY,
+    *_METRICS,
+    *_PRIVACY,
+    *_LOGS,
+    *_REQUESTS,
+)

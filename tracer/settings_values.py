@@ -1,0 +1,94 @@
+"""How the text of a setting is read: each function returns the value, or raises ValueError saying what was expected."""
+
+from __future__ import annotations
+
+
+def boolean(value: str) -> bool:
+    """Read a switch; raise ValueError for what is neither on nor off."""
+    word = value.strip().lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("expected true or false")
+
+
+def whole(value: str) -> int:
+    """Read a number that is at least 1."""
+    number = int(value)
+    if number < 1:
+        raise ValueError("expected a number of at least 1")
+    return number
+
+
+def seconds(value: str) -> float:
+    """Read a time in seconds, between 0 and an hour."""
+    number = float(value)
+    if not 0 <= number <= 3600:
+        raise ValueError("expected seconds between 0 and 3600")
+    return number
+
+
+def port(value: str) -> int:
+    """Read a TCP port."""
+    number = int(value)
+    if not 1 <= number <= 65535:
+        raise ValueError("expected a port between 1 and 65535")
+    return number
+
+
+def host(value: str) -> str:
+    """Read a host name or address; one of IPv6 may stand in brackets."""
+    value = value.strip().removeprefix("[").removesuffix("]")
+    if not value or not all(character.isalnum() or character in "-._:%" for character in value):
+        raise ValueError("expected a host name or an address")
+    return value
+
+
+def pairs(value: str) -> dict[str, str]:
+    """Read ``key:value`` pairs, separated by commas or spaces."""
+    found = {}
+    for part in value.replace(",", " ").split():
+        key, colon, text = part.partition(":")
+        if not colon or not key:
+            raise ValueError(f"expected key:value, got {part!r}")
+        found[key] = text
+    return found
+
+
+def switches(value: str) -> dict[str, bool]:
+    """Read ``name:true,other:false``."""
+    return {name: boolean(word) for name, word in pairs(value).items()}
+
+
+def statuses(value: str) -> frozenset[int]:
+    """Read HTTP statuses and ranges of them, such as ``404,500-599``."""
+    found: set[int] = set()
+    for part in value.split(","):
+        first, dash, last = part.strip().partition("-")
+        low, high = int(first), int(last if dash else first)
+        if not 100 <= low <= high <= 599:
+            raise ValueError("expected statuses between 100 and 599, such as 500-599")
+        found.update(range(low, high + 1))
+    return frozenset(found)
+
+
+def api_version(value: str) -> str:
+    """Read a version of the agent's protocol."""
+    if value not in ("v0.4", "v0.5"):
+        raise ValueError("expected v0.4 or v0.5")
+    return value
+
+
+def agent_url(value: str) -> str:
+    """Check an agent's address: ``http://host:port``, ``https://host:port`` or ``unix:///path``."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(value)
+    if any(character <= " " for character in value):
+        raise ValueError("expected no spaces")
+    if parts.scheme in ("http", "https") and parts.hostname:
+        _ = parts.port  # raises ValueError for what is no port
+    elif not (parts.scheme == "unix" and parts.path and not parts.netloc):
+        raise ValueError("expected http://host:port, https://host:port or unix:///path")
+    return value
