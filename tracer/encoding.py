@@ -82,6 +82,18 @@ def _repair(span: Span) -> None:
     }
 
 
+def _add_links_and_events(span: Span) -> None:
+    """Give *span* the tags that hold its links and events as JSON."""
+    if span._links:
+        span._meta["_dd.span_links"] = json.dumps(span._links)
+    if span._events:
+        events = [
+            {"name": name, "time_unix_nano": time_ns, **({"attributes": attributes} if attributes else {})}
+            for name, time_ns, attributes in span._events
+        ]
+        span._meta["events"] = json.dumps(events)
+
+
 class _Strings(dict[Any, bytes]):
     """The packed index of every string of a payload; asking for a new one adds it."""
 
@@ -174,8 +186,8 @@ class EncoderV05:
             if span.trace_id is not trace_id:
                 trace_id = span.trace_id
                 packed_trace_id = _number(_UINT64, trace_id & _LOW_64)
-            if span._links:
-                span._meta["_dd.span_links"] = json.dumps(span._links)
+            if span._links or span._events:
+                _add_links_and_events(span)
             meta, metrics = span._meta, span._metrics
             tags, numbers = len(meta), len(metrics)
             texts, span_type = head[span.service, span.name, span.resource, span.span_type]

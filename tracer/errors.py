@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 STACK_FRAMES = 30
+_STACK_MAX = 25_000  # characters; a longer tag would be cut at its end, where the error stands
 
 
 def is_error(error: BaseException) -> bool:
@@ -39,7 +40,13 @@ def calling_stack(limit: int) -> str:
 def _stack(kind: type[BaseException], error: BaseException, tb: TracebackType | None) -> str:
     import traceback  # not at import: it costs more than all of ours
 
+    frames, stack = STACK_FRAMES, ""
     try:
-        return "".join(traceback.format_exception(kind, error, tb, limit=-STACK_FRAMES))
+        while frames:
+            stack = "".join(traceback.format_exception(kind, error, tb, limit=-frames))
+            if len(stack) <= _STACK_MAX:
+                break
+            frames //= 2
     except Exception:  # formatting runs the exception's own code
         return kind.__qualname__
+    return stack

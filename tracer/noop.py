@@ -24,7 +24,7 @@ class NoopSpan(Span):
         self.name = self.resource = ""
         self.service = self.span_type = self.parent_id = self.duration_ns = None
         self.trace_id = self.span_id = self.error = self.start_ns = 0
-        self._meta, self._metrics, self._links = {}, {}, None
+        self._meta, self._metrics, self._links, self._events = {}, {}, None, None
         self._trace, self._parent, self._previous = trace, None, None
 
     @property
@@ -62,6 +62,20 @@ class NoopSpan(Span):
         tracestate: str | None = None,
         flags: int | None = None,
         attributes: Mapping[str, object] | None = None,
+    ) -> None:
+        """Do nothing."""
+
+    def add_event(
+        self, name: str, attributes: Mapping[str, object] | None = None, time_unix_nano: int | None = None
+    ) -> None:
+        """Do nothing."""
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Mapping[str, object] | None = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
     ) -> None:
         """Do nothing."""
 

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from time import monotonic_ns
 
-from ddmiddleware.tracing.constants import (
-    DECISION_MAKER,
-    ERROR_STACK,
-    MANUAL_DROP_KEY,
-    MANUAL_KEEP_KEY,
-    SERVICE_KEY,
-    SERVICE_VERSION_KEY,
-    SPAN_MEASURED_KEY,
-    USER_KEEP,
-    USER_REJECT,
-    VERSION_KEY,
-)
+from ddmiddleware.tracing.constants import ERROR_STACK
 from ddmiddleware.tracing.context import Context, LocalTrace, active
 from ddmiddleware.tracing.errors import STACK_FRAMES, calling_stack, error_tags, is_error
+from ddmiddleware.tracing.events import PER_SPAN_MAX, event, exception_event, link
 from ddmiddleware.tracing.guard import guard
+from ddmiddleware.tracing.tags import SPECIAL, set_number, set_special, set_text
 from ddmiddleware.tracing.text import text
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
@@ -28,10 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-_SPECIAL = frozenset(
-    (MANUAL_KEEP_KEY, MANUAL_DROP_KEY, SERVICE_KEY, SERVICE_VERSION_KEY, SPAN_MEASURED_KEY, "network.destination.port")
-)
-_INT64 = 1 << 63
+    from ddmiddleware.tracing.events import Event
 
 
 class Span:
@@ -42,6 +29,7 @@ class Span:
     """
 
     __slots__ = (
+        "_events",
         "_links",
         "_meta",
         "_metrics",
@@ -73,6 +61,7 @@ class Span:
     _meta: dict[str, str]
     _metrics: dict[str, float]
     _links: list[dict[str, object]] | None
+    _events: list[Event] | None
     _trace: LocalTrace
     _parent: Span | None
     _previous: Span | Context | None
@@ -101,6 +90,13 @@ class Span:
             if chunk:
                 trace.tracer.export(chunk, trace)
 
+    def finish_with_ancestors(self) -> None:
+        """End the span and all that it stands under in this process."""
+        span: Span | None = self
+        while span is not None:
+            span.finish()
+            span = span._parent
+
     def _leave(self, current: Span | Context | None) -> None:
         """Finish before a span that was started inside and is still active: it must not restore this one."""
         while isinstance(current, Span):
@@ -124,58 +120,22 @@ class Span:
         ``manual.keep`` and ``manual.drop`` decide on sampling, ``service.name`` renames the service,
         ``service.version`` also sets ``version``.
         """
-        if type(value) is str and type(key) is str and key not in _SPECIAL:
+        if type(value) is str and type(key) is str and key not in SPECIAL:
             self._meta[key] = value
             if self._metrics:
                 self._metrics.pop(key, None)
             return
         key = text(key)
-        if key in _SPECIAL:
-            self._set_special(key, value)
+        if key in SPECIAL:
+            set_special(self, key, value)
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            self._set_number(key, value)
+            set_number(self, key, value)
         else:
-            self._set_text(key, value)
+            set_text(self, key, value)
 
     def set_tag_str(self, key: str, value: str) -> None:
         """Set a tag whose value is known to be text."""
-        self._set_text(text(key), value)
-
-    def _set_text(self, key: str, value: object) -> None:
-        self._meta[key] = text(value)
-        self._metrics.pop(key, None)
-
-    def _set_special(self, key: str, value: object) -> None:
-        if key == MANUAL_KEEP_KEY:
-            self._trace.priority = USER_KEEP
-            self._trace.tags[DECISION_MAKER] = "-4"
-        elif key == MANUAL_DROP_KEY:
-            self._trace.priority = USER_REJECT
-            self._trace.tags.pop(DECISION_MAKER, None)
-        elif key == SERVICE_KEY:
-            self.service = None if value is None else text(value)
-        elif key == SERVICE_VERSION_KEY:
-            self._meta[SERVICE_VERSION_KEY] = self._meta[VERSION_KEY] = text(value)
-        elif key == SPAN_MEASURED_KEY:
-            self._set_number(key, 0 if value in (False, 0, "0") else 1)
-        elif isinstance(value, (str, int, float)):
-            try:
-                port = int(value)
-            except (ValueError, OverflowError):  # no number, or one without end
-                return
-            if 0 <= port < 1 << 16:
-                self._set_number(key, port)
-
-    def _set_number(self, key: str, value: float) -> None:
-        if isinstance(value, float):
-            if math.isfinite(value):
-                self._metrics[key] = float(value)
-                self._meta.pop(key, None)
-        elif -_INT64 <= value < _INT64:
-            self._metrics[key] = int(value)
-            self._meta.pop(key, None)
-        else:
-            self._set_text(key, f"{value:#x}" if value.bit_length() > 4096 else str(value))
+        set_text(self, text(key), value)
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
         """Set several tags."""
@@ -197,7 +157,7 @@ class Span:
     def set_metric(self, key: str, value: float) -> None:
         """Set a number; NaN, infinities and what is no number are left out."""
         if isinstance(value, (int, float)):
-            self._set_number(text(key), value)
+            set_number(self, text(key), value)
 
     def set_metrics(self, metrics: Mapping[str, float]) -> None:
         """Set several numbers."""
@@ -249,16 +209,32 @@ class Span:
         attributes: Mapping[str, object] | None = None,
     ) -> None:
         """Link this span to the span with these ids (128 and 64 bits)."""
-        link: dict[str, object] = {"trace_id": f"{trace_id:032x}", "span_id": f"{span_id:016x}"}
-        if tracestate:
-            link["tracestate"] = text(tracestate)
-        if flags is not None:
-            link["flags"] = int(flags)
-        if attributes:
-            link["attributes"] = {text(key): text(value) for key, value in attributes.items()}
         if self._links is None:
             self._links = []
-        self._links.append(link)
+        if len(self._links) < PER_SPAN_MAX:
+            self._links.append(link(trace_id, span_id, tracestate, flags, attributes))
+
+    def add_event(
+        self, name: str, attributes: Mapping[str, object] | None = None, time_unix_nano: int | None = None
+    ) -> None:
+        """Note that something happened, now or at *time_unix_nano* (nanoseconds since the epoch)."""
+        self._keep(event(name, attributes, time_unix_nano))
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Mapping[str, object] | None = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        """Note an exception that was handled as an event, at *timestamp* (nanoseconds); the span has not failed."""
+        self._keep(exception_event(exception, attributes, timestamp, escaped))
+
+    def _keep(self, made: Event) -> None:
+        if self._events is None:
+            self._events = []
+        if len(self._events) < PER_SPAN_MAX:
+            self._events.append(made)
 
     @property
     def context(self) -> Context:

@@ -39,6 +39,7 @@ def start(
     span._meta = {}
     span._metrics = {}
     span._links = None
+    span._events = None
     span._trace = trace
     span._parent = parent
     span._previous = previous
