@@ -90,18 +90,20 @@ def test_any_attribute_gives_json(attributes: dict[str, object]) -> None:
 
 
 def test_a_long_stack_keeps_the_place_of_the_error(tracer: Tracer) -> None:
-    def recurse(depth: int) -> None:
-        if depth:
-            recurse(depth - 1)
-        else:
-            raise ValueError("y" * 24_000)
+    def fail() -> None:
+        raise ValueError("y" * 9_000)
 
+    scope = {"call_0": fail}
+    for number in range(1, 31):
+        function = f"{'long_' * 200}{number}"
+        exec(f"def {function}(): return call_{number - 1}()\ncall_{number} = {function}", scope)
     with pytest.raises(ValueError, match="yyy"), tracer.trace("a") as span:
-        recurse(20)
+        scope["call_30"]()
     stack = span.get_tag("error.stack")
     assert stack is not None
     assert len(stack) <= 25_000
-    assert stack.endswith("y" * 24_000 + "\n")
+    assert stack.endswith("y" * 9_000 + "\n")
+    assert "in fail\n" in stack
 
 
 def test_finish_with_ancestors(tracer: Tracer) -> None:
