@@ -6,6 +6,7 @@ import atexit
 
 from ddmiddleware.tracing import ids
 from ddmiddleware.tracing.context import Context, ContextProvider, active
+from ddmiddleware.tracing.filters import FilterRequestsOnUrl, TraceFilter
 from ddmiddleware.tracing.guard import guard as guarded
 from ddmiddleware.tracing.log import debug, warn
 from ddmiddleware.tracing.process import at_fork
@@ -29,7 +30,9 @@ __all__ = [
     "SETTINGS_TABLE",
     "Context",
     "ContextProvider",
+    "FilterRequestsOnUrl",
     "Span",
+    "TraceFilter",
     "Tracer",
     "__version__",
     "active",

@@ -10,17 +10,12 @@ from ddmiddleware.tracing.text import text
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
-    from typing import Any, Protocol
+    from typing import Any
 
     from ddmiddleware.tracing.context import LocalTrace
     from ddmiddleware.tracing.export.worker import Worker
+    from ddmiddleware.tracing.filters import TraceFilter
     from ddmiddleware.tracing.span import Span
-
-    class TraceFilter(Protocol):
-        """What users put in front of the pipeline (``Tracer.configure(trace_processors=[...])``)."""
-
-        def process_trace(self, trace: list[Span]) -> list[Span] | None:
-            """Return the spans to keep, or None to drop them all."""
 
 
 class Pipeline:

@@ -39,6 +39,15 @@ class Settings:
             raise KeyError(f"no setting is called {name}")
         self._values[name] = value
 
+    def changed(self, **values: Any) -> Settings:
+        """Return a copy with *values* set in code; those that are None stay as they are."""
+        copy = Settings(self.environ)
+        copy._values.update(self._values)
+        for name, value in values.items():
+            if value is not None:
+                copy[name] = value
+        return copy
+
     def _read(self, row: Setting) -> Any:
         for name in (row.name, *row.aliases):
             value = self.environ.get(name, "")

@@ -7,6 +7,7 @@ import time
 from ddmiddleware.tracing.constants import AUTO_KEEP, DECISION_MAKER
 from ddmiddleware.tracing.context import Context, ContextProvider, LocalTrace, active
 from ddmiddleware.tracing.export.worker import Worker
+from ddmiddleware.tracing.guard import guard
 from ddmiddleware.tracing.ids import trace_id
 from ddmiddleware.tracing.noop import NOOP
 from ddmiddleware.tracing.pipeline import Pipeline
@@ -18,8 +19,11 @@ from ddmiddleware.tracing.start import start
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, TypeVar
+
+    from ddmiddleware.tracing.filters import TraceFilter
+    from ddmiddleware.tracing.provider import BaseContextProvider
 
     AnyCallable = TypeVar("AnyCallable", bound=Callable[..., Any])
 
@@ -27,18 +31,25 @@ if TYPE_CHECKING:
 class Tracer:
     """Makes spans and delivers them; ``ddmiddleware.tracer`` is the one that all middleware and integrations use."""
 
-    def __init__(self, settings: Settings = default_settings) -> None:
+    def __init__(
+        self, settings: Settings = default_settings, *, url: str | None = None, dogstatsd_url: str | None = None
+    ) -> None:
+        """Make a tracer of its own *settings*; *url* and *dogstatsd_url* are where it sends to instead of theirs."""
+        if url is not None or dogstatsd_url is not None:
+            settings = settings.changed(DD_TRACE_AGENT_URL=url, DD_DOGSTATSD_URL=dogstatsd_url)
         self.settings = settings
         self.enabled: bool = settings["DD_TRACE_ENABLED"]
-        self.context_provider = ContextProvider()
-        self.partial_flush_spans: float = (
-            settings["DD_TRACE_PARTIAL_FLUSH_MIN_SPANS"] if settings["DD_TRACE_PARTIAL_FLUSH_ENABLED"] else float("inf")
-        )
+        self.wrap_executor: Callable[..., Any] | None = None
+        self._provider: ContextProvider | BaseContextProvider = ContextProvider()
         self.service: str = settings.service
         self._tags: dict[str, object] = {}
+        self._on_start: tuple[Callable[[Span], object], ...] = ()
+        self._plain = True  # nothing has to be done to each new span
         self._worker = Worker(settings)
         self._pipeline = Pipeline(settings, self._worker)
         self.export = self._pipeline.process
+        self.partial_flush_spans: float
+        self.reconfigured()
         at_fork(before=self._forking, in_parent=self._forked_in_parent, in_child=self._forked)
 
     def trace(
@@ -51,7 +62,7 @@ class Tracer:
         if not self.enabled:
             return NOOP
         previous = active.get()
-        if type(previous) is Span and previous.duration_ns is None and not self._tags:
+        if type(previous) is Span and previous.duration_ns is None and self._plain:
             # What _start does, once more: most spans begin here, and every call counts.
             span = start(
                 name,
@@ -64,9 +75,21 @@ class Tracer:
                 previous,
                 previous,
             )
-        else:
-            span = self._start(name, service, resource, span_type, previous, previous)
+            active.set(span)
+            return span
+        if type(self._provider) is not ContextProvider:
+            return self._trace_by_provider(name, service, resource, span_type)
+        span = self._start(name, service, resource, span_type, previous, previous)
         active.set(span)
+        return span
+
+    def _trace_by_provider(self, name: str, service: str | None, resource: str | None, span_type: str | None) -> Span:
+        from ddmiddleware.tracing.provider import ProvidedSpan
+
+        previous = self._provider.active()
+        span = self._start(name, service, resource, span_type, previous, previous)
+        span.__class__ = ProvidedSpan
+        self._provider.activate(span)
         return span
 
     def start_span(
@@ -98,7 +121,7 @@ class Tracer:
         parent: Span | Context | None,
         previous: Span | Context | None,
     ) -> Span:
-        if parent.__class__ is Span and parent.duration_ns is None:
+        if isinstance(parent, Span) and parent.duration_ns is None:
             span = start(
                 name,
                 service or parent.service,
@@ -114,6 +137,9 @@ class Tracer:
             span = self._start_root(name, service, resource, span_type, parent, previous)
         if self._tags:
             span.set_tags(self._tags)
+        for hook in self._on_start:
+            with guard:
+                hook(span)
         return span
 
     def _start_root(
@@ -184,6 +210,56 @@ class Tracer:
     def set_tags(self, tags: Mapping[str, object]) -> None:
         """Give *tags* to every span that starts from now on."""
         self._tags.update(tags)
+        self._plain = False
+
+    def on_start_span(self, func: Callable[[Span], object]) -> Callable[[Span], object]:
+        """Call *func* with every span that starts from now on; usable as a decorator."""
+        self._on_start = (*self._on_start, func)
+        self._plain = False
+        return func
+
+    def deregister_on_start_span(self, func: Callable[[Span], object]) -> Callable[[Span], object]:
+        """Call *func* no more."""
+        self._on_start = tuple(hook for hook in self._on_start if hook != func)
+        return func
+
+    def configure(self, **options: Any) -> None:
+        """Set in code what else the environment says, at any time; spans that wait to be sent are kept.
+
+        *enabled*; *hostname*, *port*, *uds_path*, *https* of the agent; *api_version*; *partial_flush_enabled*,
+        *partial_flush_min_spans*; *compute_stats_enabled*; *dogstatsd_url*; *context_provider*; *trace_processors*
+        (a list of ``TraceFilter``), or 1.x's ``settings={"FILTERS": [...]}``; *wrap_executor*, called by ``wrap()``
+        in place of the function. What ddtrace has beside these is accepted and reported as having no effect.
+        """
+        from ddmiddleware.tracing.configure import configure
+
+        configure(self, options)
+
+    def reconfigured(self) -> None:
+        """Take over what is read from the settings but once."""
+        partial = self.settings["DD_TRACE_PARTIAL_FLUSH_ENABLED"]
+        self.partial_flush_spans = self.settings["DD_TRACE_PARTIAL_FLUSH_MIN_SPANS"] if partial else float("inf")
+        self._worker.reopen()
+
+    def set_filters(self, filters: Sequence[TraceFilter]) -> None:
+        """Let every chunk pass *filters* from now on, in their order."""
+        self._pipeline.filters = list(filters)
+
+    @property
+    def context_provider(self) -> ContextProvider | BaseContextProvider:
+        """Where the active span is kept."""
+        return self._provider
+
+    @context_provider.setter
+    def context_provider(self, provider: ContextProvider | BaseContextProvider) -> None:
+        self._provider = provider
+        if type(provider) is not ContextProvider:
+            self._plain = False
+
+    @property
+    def debug_logging(self) -> bool:
+        """Whether ``DD_TRACE_DEBUG`` is on."""
+        return bool(self.settings["DD_TRACE_DEBUG"])
 
     def get_log_correlation_context(self) -> dict[str, str]:
         """Return the keys that tie a log line to the active span, all text; ids are ``"0"`` without a span."""

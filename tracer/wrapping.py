@@ -42,12 +42,16 @@ def wrap(
     elif inspect.isgeneratorfunction(function):
         kind = _generator(begin, function)
     else:
-        kind = _plain(begin, function)
+        kind = _plain(begin, function, tracer, span_name, service=service, resource=resource, span_type=span_type)
     return functools.wraps(function)(kind)
 
 
-def _plain(begin: Callable[[], Span], function: Any) -> Callable[..., Any]:
+def _plain(
+    begin: Callable[[], Span], function: Any, tracer: Tracer, span_name: str, **described: str | None
+) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if tracer.wrap_executor is not None:
+            return tracer.wrap_executor(tracer, function, args, kwargs, span_name, **described)
         with begin():
             return function(*args, **kwargs)
 

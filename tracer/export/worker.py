@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 
+from ddmiddleware.tracing.export.waiting import Bell, Flush
 from ddmiddleware.tracing.guard import guard
 from ddmiddleware.tracing.process import at_multiprocessing_exit, forks_wait
 from ddmiddleware.tracing.settings import Settings
@@ -57,15 +58,18 @@ class Worker:
         self._max_waiting: int = settings["DD_TRACE_WRITER_MAX_SPANS"]
         self._interval: float = settings["DD_TRACE_WRITER_INTERVAL_SECONDS"]
         self._exporters: list[Exporter] = []
+        self._retired: list[Exporter] = []
+        self._stale = False
+        self._past: dict[str, int] = {}  # the counters of exporters that are gone
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()  # never waited for
-        self._bell: _Bell | None = None
+        self._bell: Bell | None = None
         self._stopping = False
         self._resting = False
         self._delivered = True
         self._deadline: float | None = None
         self._idle = False
-        self._flushes: deque[_Flush] = deque()
+        self._flushes: deque[Flush] = deque()
 
     def put(self, chunk: list[Span]) -> None:
         """Queue a finished chunk; where the queue is full it is dropped and counted."""
@@ -86,7 +90,7 @@ class Worker:
         if not self._starting.acquire(blocking=False):
             return True
         # Made here and not before: a gevent worker patches threading after its fork, and ours has to be of one kind.
-        self._bell = _Bell()
+        self._bell = Bell()
         thread = threading.Thread(target=self._run, name="ddmiddleware", daemon=True)
         self._thread = thread
         try:
@@ -153,18 +157,33 @@ class Worker:
         flushes = [self._flushes.popleft() for _ in range(len(self._flushes))]
         delivered = False
         try:
+            if self._stale:
+                self._stale = False
+                self._retired, self._exporters = self._retired + self._exporters, []
             if not self._exporters:
                 self._open()
             self._encode()
             if deadline is None:
                 deadline = max((flush.deadline for flush in flushes), default=None)
             results = [exporter.send(deadline) for exporter in self._exporters]
-            delivered = all(results)
+            delivered = all(results) and self._send_of_retired(deadline)
         finally:
             for flush in flushes:
                 flush.delivered = delivered
                 flush.done.set()
         return delivered
+
+    def reopen(self) -> None:
+        """Send what is queued to where the settings say now; what is encoded already goes where it was meant to."""
+        self._stale = True
+
+    def _send_of_retired(self, deadline: float | None) -> bool:
+        for exporter in self._retired[:]:
+            if exporter.send(deadline):
+                exporter.close()
+                self._retired.remove(exporter)
+                _add(self._past, exporter.stats())
+        return not self._retired
 
     def _open(self) -> None:
         with forks_wait:
@@ -174,12 +193,12 @@ class Worker:
 
     def disown(self) -> None:
         """Let go, in a forked child, of what belongs to the parent's worker."""
-        for exporter in self._exporters:
+        for exporter in self._exporters + self._retired:
             with guard:
                 exporter.disown()
 
     def _close(self) -> None:
-        for exporter in self._exporters:
+        for exporter in self._exporters + self._retired:
             with guard:
                 exporter.close()
 
@@ -211,7 +230,7 @@ class Worker:
             return True
         if self._stopping or (self._thread is None and not self._start()):
             return self._work_here(deadline)
-        flush = _Flush(deadline)
+        flush = Flush(deadline)
         self._flushes.append(flush)
         self._ring()
         flush.done.wait(max(deadline - time.monotonic(), 0))
@@ -224,7 +243,7 @@ class Worker:
             if self._thread.is_alive():
                 return False
         delivered = not self._queue
-        if self._queue or self._exporters:
+        if self._queue or self._exporters or self._retired:
             with guard:
                 delivered = self._work(deadline)
             self._close()
@@ -244,40 +263,12 @@ class Worker:
     def stats(self) -> dict[str, int]:
         """Return counters, in spans: waiting to be encoded, sent, pending at the exporters, dropped."""
         found = {"waiting": self._waiting, "dropped": self._dropped, "errors": guard.errors}
-        for exporter in self._exporters:
-            for name, count in exporter.stats().items():
-                found[name] = found.get(name, 0) + count
+        _add(found, self._past)
+        for exporter in self._exporters + self._retired:
+            _add(found, exporter.stats())
         return found
 
 
-class _Bell:
-    """Wakes the worker; rings that nobody waited for count as one.
-
-    An Event would hold its lock while Python code runs: a signal handler or a finalizer that ends a span just then
-    would wait for itself.
-    """
-
-    def __init__(self) -> None:
-        self._silence = threading.Lock()
-        self._silence.acquire()
-
-    def ring(self) -> None:
-        """End the wait, or the next one."""
-        if self._silence.locked():
-            try:
-                self._silence.release()
-            except RuntimeError:  # another ring was faster
-                return
-
-    def wait(self, timeout_s: float | None) -> None:
-        """Wait for a ring, for *timeout_s* at most where that is not None."""
-        self._silence.acquire(timeout=-1 if timeout_s is None else timeout_s)
-
-
-class _Flush:
-    """Somebody waits for what is queued now to be sent."""
-
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
-        self.delivered = False
-        self.done = threading.Event()
+def _add(counters: dict[str, int], more: dict[str, int]) -> None:
+    for name, count in more.items():
+        counters[name] = counters.get(name, 0) + count
