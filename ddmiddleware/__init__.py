@@ -5,14 +5,28 @@
 
 from __future__ import annotations
 
+from ddmiddleware import integrations
 from ddmiddleware.integrations import TABLE, Row, patch, patch_all, unpatch
 from ddmiddleware.tracing import Span, Tracer, __version__
 from ddmiddleware.tracing import default_tracer as tracer
 
-__all__ = ["Span", "Tracer", "__version__", "patch", "patch_all", "tracer", "unpatch"]
+TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ddmiddleware.integrations import Pin as Pin
+
+__all__ = ["Pin", "Span", "Tracer", "__version__", "patch", "patch_all", "tracer", "unpatch"]
 
 # The frameworks stand above the libraries: their rows are added here.
 TABLE.update(
     flask=Row("flask", "ddmiddleware.flask"),
     starlette=Row("starlette.applications", "ddmiddleware.starlette"),
 )
+
+
+def __getattr__(name: str) -> Any:
+    """Load what most programs do not use with its first user."""
+    if name == "Pin":
+        return integrations.Pin
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

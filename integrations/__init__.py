@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ddmiddleware.integrations._patching import Integration as Integration
+    from ddmiddleware.integrations._pin import Pin as Pin
 
-__all__ = ["TABLE", "Integration", "Row", "is_on", "patch", "patch_all", "unpatch"]
+__all__ = ["TABLE", "Integration", "ModuleNotFoundException", "Pin", "Row", "is_on", "patch", "patch_all", "unpatch"]
 
 
 class Row:
@@ -62,8 +63,18 @@ def patch_all(**switches: bool) -> None:
             _patch(name)
 
 
-def patch(**switches: bool) -> None:
-    """Trace the named libraries: ``patch(redis=True)``. A name that is not supported is reported in one line."""
+class ModuleNotFoundException(Exception):
+    """``patch(raise_errors=True)`` was asked for a library that has no integration; the name is ddtrace's."""
+
+
+def patch(raise_errors: bool = False, **switches: bool) -> None:
+    """Trace the named libraries: ``patch(redis=True)``.
+
+    A name that is not supported is reported in one line; *raise_errors* raises ModuleNotFoundException instead.
+    """
+    unknown = [name for name, on in switches.items() if on and name not in TABLE]
+    if raise_errors and unknown:
+        raise ModuleNotFoundException(f"there is no integration called {', '.join(unknown)}")
     if not default_settings["DD_TRACE_ENABLED"]:
         return
     for name, on in switches.items():
@@ -119,6 +130,10 @@ def _loaded(name: str) -> Any:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "Pin":
+        from ddmiddleware.integrations import _pin
+
+        return _pin.Pin
     if name == "Integration":  # not before it is used: the engine imports wrapt, and that asyncio
         from ddmiddleware.integrations import _patching
 

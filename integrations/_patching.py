@@ -14,6 +14,7 @@ from typing import Any
 
 import wrapt
 
+from ddmiddleware.integrations._pin import Pin
 from ddmiddleware.integrations._replacement import Replacement
 from ddmiddleware.integrations._versions import supported
 from ddmiddleware.tracing import Span, default_settings, default_tracer, guarded, inject_headers
@@ -122,11 +123,17 @@ class Traced:
             if self._when is not None and not self._when(*args, **kwargs):
                 return None
             call = Call(args, kwargs, first)
-            call.span = span = default_tracer.trace(self._name, integration.service, None, self._span_type)
+            pin = Pin.get_from(args[0]) if Pin.placed and first and args else None
+            tracer, service = default_tracer, integration.service
+            if pin is not None:
+                tracer, service = pin.tracer, pin.service or service
+            call.span = span = tracer.trace(self._name, service, None, self._span_type)
             begun = call  # from here on the span will be finished
             call.tags = span._meta
             call.metrics = span._metrics
             call.tags.update(integration.tags)
+            if pin is not None and pin.tags:
+                span.set_tags(pin.tags)
             self.describe(call)
         return begun
 
