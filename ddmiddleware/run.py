@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ddmiddleware.tracing import __version__, default_settings
 
 _HELP = """\
-usage: ddmiddleware-run [--debug] COMMAND [ARGUMENT ...]
+usage: ddmiddleware-run [--debug] [--as-ddtrace] COMMAND [ARGUMENT ...]
        ddmiddleware-run --info | --version | --help
 
 Run COMMAND (python, gunicorn, uvicorn, flask, celery, a script ...) and trace the requests it serves and the calls it
@@ -19,6 +19,7 @@ makes. The interpreters that it starts are traced too.
 
 options:
   -d, --debug    log what is patched and sent
+  --as-ddtrace   let "import ddtrace" give ddmiddleware, where ddtrace is not installed
   -i, --info     show the settings in force and whether the collector can be reached
   -v, --version  show the version
   -h, --help     show this text
@@ -48,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return show(default_settings)
         if option in ("-d", "--debug"):
             environ["DD_TRACE_DEBUG"] = "true"
+        elif option == "--as-ddtrace":
+            environ["_DDMIDDLEWARE_AS_DDTRACE"] = "true"
         elif option == "--":
             break
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 
-from ddmiddleware.tracing import ids
+from ddmiddleware.tracing import constants, ids
 from ddmiddleware.tracing.context import Context, ContextProvider, active
 from ddmiddleware.tracing.filters import FilterRequestsOnUrl, TraceFilter
 from ddmiddleware.tracing.guard import guard as guarded
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from ddmiddleware.tracing.propagation import EXTRACTED as EXTRACTED_HEADERS
     from ddmiddleware.tracing.propagation import extract as extract_headers
     from ddmiddleware.tracing.propagation import inject_into as inject_headers
+    from ddmiddleware.tracing.provider import BaseContextProvider as BaseContextProvider
 
 __all__ = [
     "EXTRACTED_HEADERS",
     "SETTINGS_TABLE",
+    "BaseContextProvider",
     "Context",
     "ContextProvider",
     "FilterRequestsOnUrl",
@@ -36,6 +38,7 @@ __all__ = [
     "Tracer",
     "__version__",
     "active",
+    "constants",
     "debug",
     "default_settings",
     "default_tracer",
@@ -63,14 +66,22 @@ def reach(settings: Settings = default_settings) -> str:
     return "" if status == 200 else f"/info answered {status}"
 
 
-def __getattr__(name: str) -> Any:
-    """Load what reads and writes headers with its first user: compiling its patterns takes a while."""
-    found = {"EXTRACTED_HEADERS": "EXTRACTED", "extract_headers": "extract", "inject_headers": "inject_into"}.get(name)
-    if found is None:
-        raise AttributeError(name)
-    from ddmiddleware.tracing import propagation
+_LAZY = {
+    "BaseContextProvider": ("provider", "BaseContextProvider"),
+    "EXTRACTED_HEADERS": ("propagation", "EXTRACTED"),
+    "extract_headers": ("propagation", "extract"),
+    "inject_headers": ("propagation", "inject_into"),
+}
 
-    return getattr(propagation, found)
+
+def __getattr__(name: str) -> Any:
+    """Load what takes long to load, such as the patterns of headers, with its first user."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    module, attribute = _LAZY[name]
+    return getattr(import_module(f"{__name__}.{module}"), attribute)
 
 
 at_fork(in_child=ids.reseed)

@@ -1,0 +1,26 @@
+"""Names and numbers that users write themselves, under the names of ``ddtrace.constants``."""
+
+from ddmiddleware.tracing import constants as _names
+
+AUTO_KEEP = _names.AUTO_KEEP
+AUTO_REJECT = _names.AUTO_REJECT
+USER_KEEP = _names.USER_KEEP
+USER_REJECT = _names.USER_REJECT
+ENV_KEY = _names.ENV_KEY
+ERROR_MSG = _names.ERROR_MSG
+ERROR_STACK = _names.ERROR_STACK
+ERROR_TYPE = _names.ERROR_TYPE
+MANUAL_DROP_KEY = _names.MANUAL_DROP_KEY
+MANUAL_KEEP_KEY = _names.MANUAL_KEEP_KEY
+ORIGIN_KEY = _names.ORIGIN_KEY
+SAMPLING_PRIORITY_KEY = _names.SAMPLING_PRIORITY
+SERVICE_KEY = _names.SERVICE_KEY
+SERVICE_VERSION_KEY = _names.SERVICE_VERSION_KEY
+SPAN_KIND = _names.SPAN_KIND
+SPAN_MEASURED_KEY = _names.SPAN_MEASURED_KEY
+VERSION_KEY = _names.VERSION_KEY
+HOSTNAME_KEY = "_dd.hostname"
+PID = "process_id"
+SAMPLING_AGENT_DECISION = "_dd.agent_psr"
+SAMPLING_LIMIT_DECISION = "_dd.limit_psr"
+SAMPLING_RULE_DECISION = "_dd.rule_psr"

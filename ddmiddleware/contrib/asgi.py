@@ -1,0 +1,26 @@
+"""ASGI middleware, under the names of ``ddtrace.contrib.asgi``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ddmiddleware import asgi
+from ddmiddleware._request import KEY
+from ddmiddleware.tracing import Span
+
+
+class TraceMiddleware(asgi.TraceMiddleware):
+    """Wrap an ASGI application: ``app = TraceMiddleware(app)``."""
+
+    def __init__(self, app: asgi.ASGIApp, tracer: Any = None, integration_config: Any = None) -> None:
+        """*tracer* and *integration_config* are accepted for ddtrace's sake: there is one of each."""
+        super().__init__(app)
+
+
+def span_from_scope(scope: asgi.Scope) -> Span | None:
+    """Return the span of the request that *scope* belongs to, or None."""
+    request = scope.get(KEY)
+    return None if request is None else request.span
+
+
+__all__ = ["TraceMiddleware", "span_from_scope"]

@@ -1,0 +1,30 @@
+"""Flask, under the names of ``ddtrace.contrib.flask``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ddmiddleware import flask, integrations
+
+
+class TraceMiddleware(flask.TraceMiddleware):
+    """Trace one application: ``TraceMiddleware(app, tracer, service="shop")``."""
+
+    def __init__(
+        self, app: Any, tracer: Any = None, service: str | None = None, distributed_tracing: bool = True
+    ) -> None:
+        """*service* names the service of all Flask requests; there is one tracer, and headers are always read."""
+        super().__init__(app)
+
+
+def patch() -> None:
+    """Trace every Flask application."""
+    integrations.patch(flask=True)
+
+
+def unpatch() -> None:
+    """Undo ``patch``."""
+    integrations.unpatch("flask")
+
+
+__all__ = ["TraceMiddleware", "patch", "unpatch"]

@@ -1,0 +1,8 @@
+"""Keys of Cassandra tags."""
+
+CLUSTER = "cassandra.cluster"
+CONSISTENCY_LEVEL = "cassandra.consistency_level"
+KEYSPACE = "cassandra.keyspace"
+PAGE_NUMBER = "cassandra.page_number"
+PAGINATED = "cassandra.paginated"
+ROW_COUNT = "cassandra.row_count"

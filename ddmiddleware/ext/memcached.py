@@ -1,0 +1,5 @@
+"""Keys of memcached tags."""
+
+CMD = "memcached.command"
+QUERY = "memcached.query"
+SERVICE = "memcached"

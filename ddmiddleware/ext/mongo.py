@@ -1,0 +1,7 @@
+"""Keys of MongoDB tags."""
+
+COLLECTION = "mongodb.collection"
+DB = "mongodb.db"
+QUERY = "mongodb.query"
+ROWS = "mongodb.rows"
+SERVICE = "mongodb"

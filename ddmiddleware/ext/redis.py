@@ -1,0 +1,10 @@
+"""Keys of Redis tags, and the name of its spans."""
+
+APP = "redis"
+ARGS_LEN = "redis.args_length"
+CLUSTER_STARTUP_NODES = "redis_cluster.startup_nodes"
+CMD = "redis.command"
+DB = "out.redis_db"
+DEFAULT_SERVICE = "redis"
+PIPELINE_LEN = "redis.pipeline_length"
+RAWCMD = "redis.raw_command"

@@ -1,0 +1,8 @@
+"""Keys of user tags."""
+
+EMAIL = "usr.email"
+ID = "usr.id"
+NAME = "usr.name"
+ROLE = "usr.role"
+SCOPE = "usr.scope"
+SESSION_ID = "usr.session_id"

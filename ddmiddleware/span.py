@@ -1,0 +1,5 @@
+"""The span, under the name of ``ddtrace.span``."""
+
+from ddmiddleware.tracing import Span
+
+__all__ = ["Span"]
