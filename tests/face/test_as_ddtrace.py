@@ -56,7 +56,7 @@ def test_the_document_runs_under_the_other_name() -> None:
 
 def test_the_command(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    script.write_text(DOCUMENT + "import ddmiddleware; print(ddtrace is ddmiddleware)")
+    script.write_text(DOCUMENT + "import ddmiddleware, ddtrace; print(ddtrace is ddmiddleware)")
     command = [sys.executable, "-m", "ddmiddleware", "run"]
     environ = environment("http://127.0.0.1:9", DD_TRACE_ENABLED="false")
     done = subprocess.run(
