@@ -10,19 +10,24 @@ from ddmiddleware.tracing.text import text
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
 
     from ddmiddleware.tracing.context import LocalTrace
-    from ddmiddleware.tracing.export.worker import Worker
     from ddmiddleware.tracing.filters import TraceFilter
     from ddmiddleware.tracing.span import Span
+
+    class Queue(Protocol):
+        """Where finished chunks go: to the worker, or to a recorder of a test's."""
+
+        def put(self, chunk: list[Span]) -> None:
+            """Take *chunk*; it must not be changed any more."""
 
 
 class Pipeline:
     """Runs on the thread that finished the last span of a chunk."""
 
-    def __init__(self, settings: Settings, worker: Worker) -> None:
-        self.worker = worker
+    def __init__(self, settings: Settings, worker: Queue) -> None:
+        self.worker: Queue = worker
         self.filters: list[TraceFilter] = []
         self._high, self._high_text = 0, ""
         self._service = settings.service

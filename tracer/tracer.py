@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from ddmiddleware.tracing.filters import TraceFilter
+    from ddmiddleware.tracing.pipeline import Queue
     from ddmiddleware.tracing.provider import BaseContextProvider
 
     AnyCallable = TypeVar("AnyCallable", bound=Callable[..., Any])
@@ -281,6 +282,11 @@ class Tracer:
         if timeout is None:
             timeout = self.settings["DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS"]
         return self._worker.stop(time.monotonic() + timeout)
+
+    def divert(self, queue: Queue) -> Queue:
+        """Put what finishes from now on into *queue* instead of sending it; return where it went before."""
+        before, self._pipeline.worker = self._pipeline.worker, queue
+        return before
 
     def stats(self) -> dict[str, int]:
         """Return what was sent, is waiting and was dropped, in spans, and how often an error of ours was caught."""

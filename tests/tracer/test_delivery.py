@@ -12,9 +12,9 @@ from shutil import which
 
 import pytest
 
+from ddmiddleware.testing import BEHAVIOURS, HostileAgent
 from ddmiddleware.tracing import Tracer
 from ddmiddleware.tracing.guard import guard
-from tests.hostile_agent import BEHAVIOURS, HostileAgent
 from tests.recording_agent import RecordingAgent, plain
 from tests.tracer.conftest import MakeTracer
 from tests.tracer.expected import child, root

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.hostile_agent import BEHAVIOURS, HostileAgent
+from ddmiddleware.testing import BEHAVIOURS, HostileAgent
 from tests.recording_agent import RecordingAgent
 from tests.tracer.processes import WAIT_S, run, start
 
