@@ -74,7 +74,8 @@ def test_a_snapshot(ddspans: Spans) -> None:
         span.add_event("retry", {"n": 1})
     with tracer.trace("b") as other:
         other.link_span(span.context)
-        pytest.raises(ValueError, _fail)
+        with pytest.raises(ValueError, match="no"):
+            _fail()
     error = {"error.type": "builtins.ValueError", "error.message": "no", "error.stack": "ValueError: no"}
     plain: dict[str, Any] = {"service": tracer.service, "type": None, "error": 0, "tags": {}}
     assert ddspans.snapshot() == [
