@@ -20,10 +20,13 @@ __all__ = ["TABLE", "Integration", "ModuleNotFoundException", "Pin", "Row", "is_
 
 
 class Row:
-    """One integration: the module whose import makes it load, and ours that holds the ``integration`` to load."""
+    """One integration: the module whose import makes it load, and ours that holds the ``integration`` to load.
 
-    def __init__(self, watches: str, loads: str) -> None:
-        self.watches, self.loads = watches, loads
+    *on* says whether ``patch_all`` patches it by default.
+    """
+
+    def __init__(self, watches: str, loads: str, on: bool = True) -> None:
+        self.watches, self.loads, self.on = watches, loads, on
 
 
 def _row(name: str, watches: str = "") -> Row:
@@ -58,7 +61,7 @@ def patch_all(**switches: bool) -> None:
             on = switches[name]
         else:
             by_name = default_settings.switch(f"DD_TRACE_{name.upper()}_ENABLED")
-            on = listed.get(name, True) if by_name is None else by_name
+            on = listed.get(name, TABLE[name].on) if by_name is None else by_name
         if on:
             _patch(name)
 

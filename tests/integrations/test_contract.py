@@ -24,7 +24,8 @@ from tests.integrations.recorder import Recorder
 pytestmark = pytest.mark.filterwarnings("ignore:starlette.middleware.wsgi is deprecated")
 Imported = Callable[[str], Names]
 
-ROWS = sorted(TABLE)
+# otel is a bridge and no library whose calls are traced: tests/face/test_opentelemetry.py.
+ROWS = sorted(TABLE.keys() - {"otel"})
 OTHER_ROWS_OFF = {name: {other: False for other in TABLE if other != name} for name in TABLE}
 
 
@@ -79,7 +80,7 @@ def python(root: Path, code: str, **environ: str) -> Any:
 
 
 def test_every_row_has_an_example() -> None:
-    assert EXAMPLES.keys() == TABLE.keys()
+    assert sorted(EXAMPLES) == ROWS
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:starlette.middleware.wsgi is dep
 
 TARGETS = [
     (name, f"{replacement.module}:{replacement._attribute}")
-    for name in sorted(TABLE)
+    for name in sorted(TABLE.keys() - {"otel"})  # which replaces no function but OpenTelemetry's own registers
     for integration in [importlib.import_module(TABLE[name].loads).integration]
     for part in (integration, *integration._parts)
     for replacement in part._replacements
