@@ -9,6 +9,7 @@ from ddmiddleware.tracing.context import Context, ContextProvider, LocalTrace, a
 from ddmiddleware.tracing.export.worker import Worker
 from ddmiddleware.tracing.guard import guard
 from ddmiddleware.tracing.ids import trace_id
+from ddmiddleware.tracing.log import warn
 from ddmiddleware.tracing.noop import NOOP
 from ddmiddleware.tracing.pipeline import Pipeline
 from ddmiddleware.tracing.process import at_fork, process
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
     AnyCallable = TypeVar("AnyCallable", bound=Callable[..., Any])
 
+# A program that never finishes what it starts must not keep all of it.
+_OPEN_SPANS_MAX = 10_000
+
 
 class Tracer:
     """Makes spans and delivers them; ``ddmiddleware.tracer`` is the one that all middleware and integrations use."""
@@ -45,6 +49,7 @@ class Tracer:
         self.service: str = settings.service
         self._tags: dict[str, object] = {}
         self._on_start: tuple[Callable[[Span], object], ...] = ()
+        self._complained = False
         self._plain = True  # nothing has to be done to each new span
         self._worker = Worker(settings)
         self._pipeline = Pipeline(settings, self._worker)
@@ -63,7 +68,12 @@ class Tracer:
         if not self.enabled:
             return NOOP
         previous = active.get()
-        if type(previous) is Span and previous.duration_ns is None and self._plain:
+        if (
+            type(previous) is Span
+            and previous.duration_ns is None
+            and self._plain
+            and previous._trace.open < _OPEN_SPANS_MAX
+        ):
             # What _start does, once more: most spans begin here, and every call counts.
             span = start(
                 name,
@@ -123,6 +133,8 @@ class Tracer:
         previous: Span | Context | None,
     ) -> Span:
         if isinstance(parent, Span) and parent.duration_ns is None:
+            if parent._trace.open >= _OPEN_SPANS_MAX:
+                return self._start_afresh(name, service, resource, span_type, parent)
             span = start(
                 name,
                 service or parent.service,
@@ -141,6 +153,21 @@ class Tracer:
         for hook in self._on_start:
             with guard:
                 hook(span)
+        return span
+
+    def _start_afresh(
+        self, name: str, service: str | None, resource: str | None, span_type: str | None, parent: Span
+    ) -> Span:
+        """Start a trace of its own, linked to *parent*, whose trace has too many open spans: let go of all of them."""
+        if not self._complained:
+            self._complained = True
+            warn(
+                "%d spans of one trace are open, %s the last; is finish() missing? What comes starts a new trace",
+                _OPEN_SPANS_MAX,
+                parent.name,
+            )
+        span = self._start(name, service, resource, span_type, None, None)
+        span.link_span(parent.context)
         return span
 
     def _start_root(

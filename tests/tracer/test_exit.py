@@ -33,10 +33,12 @@ if way == "exit":
     sys.exit(3)
 if way == "error":
     raise LookupError("uncaught")
-if way == "terminated":
+if way in ("terminated", "interrupted"):
     signal.pause()
 """
-STATUS = {"end": 0, "exit": 3, "error": 1, "terminated": 5}
+STATUS = {"end": 0, "exit": 3, "error": 1, "terminated": 5, "interrupted": -signal.SIGINT}
+SIGNALS = {"terminated": signal.SIGTERM, "interrupted": signal.SIGINT}
+SHOWS_A_STACK = ("error", "interrupted")
 
 
 @pytest.mark.parametrize("way", STATUS)
@@ -53,8 +55,8 @@ def test_exit(behaviour: str, way: str) -> None:
         process.stdin.write("\n")
         process.stdin.flush()
         begin = float(process.stdout.readline())
-        if way == "terminated":
-            process.send_signal(signal.SIGTERM)
+        if way in SIGNALS:
+            process.send_signal(SIGNALS[way])
         status = process.wait(WAIT_S)
         took = time.monotonic() - begin
         said = process.stderr.read()
@@ -62,8 +64,8 @@ def test_exit(behaviour: str, way: str) -> None:
     assert status == STATUS[way], said
     assert took < LIMIT_S
     assert said.count("ddmiddleware") <= 1, said
-    assert said.count("Traceback") == (1 if way == "error" else 0), said
-    if way != "error":
+    assert said.count("Traceback") == (1 if way in SHOWS_A_STACK else 0), said
+    if way not in SHOWS_A_STACK:
         assert len(said.splitlines()) <= 1, said
 
 

@@ -10,8 +10,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from ddmiddleware.tracing import Context, Span, Tracer, active
 from tests.recording_agent import RecordingAgent, plain
+from tests.tracer.conftest import MakeTracer
 from tests.tracer.expected import active_name, child, root
 
 
@@ -194,3 +197,25 @@ def test_finished_spans_make_no_garbage(tracer: Tracer) -> None:
         gc.garbage.clear()
         gc.enable()
     assert ours == []
+
+
+def test_a_program_that_never_finishes_its_spans(
+    make_tracer: MakeTracer, agent: RecordingAgent, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ddmiddleware.tracing.tracer._OPEN_SPANS_MAX", 3)
+    tracer = make_tracer(agent.url)
+    for number in range(1, 8):
+        tracer.trace(f"a{number}")
+    last = tracer.current_span()
+    assert last is not None
+    assert (last._parent, last._previous) == (None, None)
+    last.finish_with_ancestors()
+    assert tracer.current_span() is None
+    tracer.flush()
+    (sent,) = agent.spans
+    assert (sent["name"], sent["parent_id"]) == ("a7", 0)
+    assert "_dd.span_links" in sent["meta"]
+    (record,) = caplog.records
+    assert record.getMessage().startswith(
+        "ddmiddleware: 3 spans of one trace are open, a3 the last; is finish() missing?"
+    )
