@@ -9,7 +9,7 @@ from ddmiddleware.tracing.context import Context, ContextProvider, active
 from ddmiddleware.tracing.filters import FilterRequestsOnUrl, TraceFilter
 from ddmiddleware.tracing.guard import guard as guarded
 from ddmiddleware.tracing.log import debug, warn
-from ddmiddleware.tracing.process import at_fork
+from ddmiddleware.tracing.process import at_fork, keep_interrupt
 from ddmiddleware.tracing.settings import Settings
 from ddmiddleware.tracing.settings import settings as default_settings
 from ddmiddleware.tracing.settings_table import TABLE as SETTINGS_TABLE
@@ -84,5 +84,10 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"{__name__}.{module}"), attribute)
 
 
+def _exit() -> None:
+    default_tracer.shutdown()
+    keep_interrupt()
+
+
 at_fork(in_child=ids.reseed)
-atexit.register(default_tracer.shutdown)
+atexit.register(_exit)

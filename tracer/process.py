@@ -48,6 +48,19 @@ def at_fork(
             callbacks.append(callback)
 
 
+def keep_interrupt() -> None:
+    """At exit, let Python end by SIGINT if an uncaught KeyboardInterrupt ends the program.
+
+    Python forgets it when code is evaluated after it, as importing some modules does (``run_eval_code_obj`` in
+    pythonrun.c): the exit status would be another one than without us.
+    """
+    if getattr(sys, "last_type", None) is KeyboardInterrupt and not hasattr(sys, "ps1"):
+        try:
+            exec("raise KeyboardInterrupt")
+        except KeyboardInterrupt:
+            return
+
+
 def at_multiprocessing_exit(callback: Callable[[], object]) -> None:
     """Call *callback* at the end of a child of ``multiprocessing``: ``os._exit`` ends it, and ``atexit`` is not run."""
     child, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
