@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from benchmarks.down import measure_down
 from benchmarks.figures import Outcome
+from benchmarks.hold import measure_hold
 from benchmarks.imports import measure_import
 from benchmarks.peers import ROOT, WORK
 from benchmarks.processes import Progress
@@ -20,6 +21,7 @@ from benchmarks.web import measure_requests
 BENCHMARKS: dict[str, Callable[[int, bool, Progress], Outcome]] = {
     "spans": measure_spans,
     "disabled": measure_disabled,
+    "hold": measure_hold,
     "import": measure_import,
     "requests": measure_requests,
     "down": measure_down,

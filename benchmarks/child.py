@@ -1,16 +1,18 @@
 """A peer in a process of its own: `python -m benchmarks.child MODULE`, one JSON command a line, one JSON answer each.
 
 Commands: `{"do": "flush"}`, `{"do": "spans", "shape": "nested", "bursts": 4}`,
-`{"do": "paced", "seconds": 3, "spans_per_s": 2000}`,
+`{"do": "paced", "seconds": 3, "spans_per_s": 2000}`, `{"do": "hold", "shape": "nested", "bursts": 3}`,
 `{"do": "requests", "app": "flask", "bursts": 3, "requests": 200}`.
 The end of the input lets the process exit the ordinary way, its exit handlers included.
 """
 
+import contextlib
 import importlib
 import json
 import os
 import resource
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,13 +21,25 @@ from typing import Any
 PEER = importlib.import_module(sys.argv[1])
 
 from benchmarks.apps import APPS  # noqa: E402
-from benchmarks.workload import SHAPES, Tracing, burst, paced  # noqa: E402
+from benchmarks.workload import SHAPES, Tracing, burst, paced, unsent  # noqa: E402
 
 
 def _cpu_s() -> float:
     """CPU seconds of the whole process, its background threads included."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
+
+
+_GAP_S = 1e-4
+
+
+def _run_delay_s() -> float:
+    """Seconds that this process's threads have been ready to run and had no core (the kernel's schedstat)."""
+    total = 0
+    for task in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError), open(f"/proc/self/task/{task}/schedstat") as stat:
+            total += int(stat.read().split()[1])
+    return total / 1e9
 
 
 class _Commands:
@@ -48,6 +62,27 @@ class _Commands:
         start, start_s = _cpu_s(), time.monotonic()
         made = paced(self.tracing, SHAPES["nested"], seconds, spans_per_s)
         return {"cpu_s": _cpu_s() - start, "made": made, "took_s": time.monotonic() - start_s}
+
+    def hold(self, shape: str, bursts: int) -> dict[str, Any]:
+        longest = 0.0
+        for _ in range(bursts):
+            unsent(self.tracing, SHAPES[shape])
+            flush = threading.Thread(target=self._flush_and_rest)
+            flush.start()
+            delay = _run_delay_s()
+            last = time.perf_counter()
+            while flush.is_alive():
+                now = time.perf_counter()
+                if now - last > _GAP_S:
+                    before, delay = delay, _run_delay_s()
+                    longest = max(longest, now - last - (delay - before))
+                    now = time.perf_counter()
+                last = now
+        return {"longest_s": longest}
+
+    def _flush_and_rest(self) -> None:
+        self.tracing.flush()
+        time.sleep(0.02)  # long enough for the baseline, which flushes nothing, to show the system's interruptions
 
     def requests(self, app: str, bursts: int, requests: int) -> dict[str, Any]:
         if not self.apps:

@@ -65,11 +65,16 @@ SHAPES = {
 }
 
 
-def burst(tracing: Tracing, shape: Shape) -> None:
-    """Make one burst, about 1000 spans, and wait until it is sent."""
+def unsent(tracing: Tracing, shape: Shape) -> None:
+    """Make one burst, about 1000 spans."""
     make = shape.make
     for user in _USERS[: shape.traces_per_burst]:
         make(tracing, user)
+
+
+def burst(tracing: Tracing, shape: Shape) -> None:
+    """Make one burst, and wait until it is sent."""
+    unsent(tracing, shape)
     tracing.flush()
 
 
