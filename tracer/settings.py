@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+AGENT_SOCKET = "/var/run/datadog/apm.socket"  # where an agent on this host has one
 _ROWS = {row.name: row for row in TABLE}
 
 
@@ -55,7 +56,8 @@ class Settings:
                 try:
                     return row.parse(value)
                 except ValueError as error:
-                    self._warn(name, f"{name}={value!r} is no valid value ({error}); using {row.default!r}")
+                    shown = "***" if row.secret else repr(value)
+                    self._warn(name, f"{name}={shown} is no valid value ({error}); using {row.default!r}")
         return row.default
 
     def switch(self, name: str) -> bool | None:
@@ -72,6 +74,10 @@ class Settings:
         """Return a variable that belongs to a pattern (``DD_<NAME>_SERVICE``), or ``""``."""
         return self.environ.get(name, "")
 
+    def _is_set(self, name: str) -> bool:
+        row = _ROWS[name]
+        return self[name] != row.default or any(self.environ.get(each) for each in (name, *row.aliases))
+
     def _warn(self, name: str, message: str) -> None:
         if name not in self._warned:
             self._warned.add(name)
@@ -84,10 +90,12 @@ class Settings:
 
     @property
     def agent_address(self) -> str:
-        """The agent's URL: as set, from host and port, or the local collector's."""
+        """The agent's URL: as set, from host and port, its socket where that exists, or the local collector's."""
         url: str = self["DD_TRACE_AGENT_URL"]
         if url:
             return url
+        if not (self._is_set("DD_AGENT_HOST") or self._is_set("DD_TRACE_AGENT_PORT")) and os.path.exists(AGENT_SOCKET):
+            return f"unix://{AGENT_SOCKET}"
         host = self["DD_AGENT_HOST"]
         return f"http://{f'[{host}]' if ':' in host else host}:{self['DD_TRACE_AGENT_PORT']}"
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from ddmiddleware.tracing.settings_values import (
+    Secrets,
     agent_url,
     api_version,
     boolean,
+    compression,
+    headers,
     host,
+    http_url,
+    milliseconds,
+    otlp_protocol,
     pairs,
     port,
     seconds,
@@ -22,12 +28,22 @@ if TYPE_CHECKING:
 
 
 class Setting:
-    """One row: the environment variable, how its text is read, the default, and what it means."""
+    """One row: the environment variable, how its text is read, the default, and what it means.
+
+    The text of a *secret* one is not logged.
+    """
 
     def __init__(
-        self, name: str, parse: Callable[[str], Any], default: Any, help: str, aliases: tuple[str, ...] = ()
+        self,
+        name: str,
+        parse: Callable[[str], Any],
+        default: Any,
+        help: str,
+        aliases: tuple[str, ...] = (),
+        secret: bool = False,
     ) -> None:
         self.name, self.parse, self.default, self.help, self.aliases = name, parse, default, help, aliases
+        self.secret = secret
 
 
 _IDENTITY = (
@@ -58,6 +74,58 @@ _AGENT = (
     Setting("DD_TRACE_AGENT_PORT", port, 8126, "Port of the agent, where no URL is given.", ("DD_AGENT_PORT",)),
     Setting("DD_TRACE_AGENT_TIMEOUT_SECONDS", seconds, 2.0, "How long one request to the agent may take."),
     Setting("DD_TRACE_API_VERSION", api_version, "v0.5", "Version of the agent's protocol: v0.4 or v0.5."),
+    Setting("DD_EXTERNAL_ENV", str, "", "What Kubernetes' admission controller says of the pod; sent to the agent."),
+)
+
+_OTLP = (
+    Setting(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        http_url,
+        "",
+        "Address that traces are sent to as OTLP, taken as it is; without one, that of OTEL_EXPORTER_OTLP_ENDPOINT.",
+    ),
+    Setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        http_url,
+        "http://localhost:4318",
+        "Address of a collector that takes OTLP over HTTP; traces go to /v1/traces below it.",
+    ),
+    Setting(
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        otlp_protocol,
+        "http/protobuf",
+        "How OTLP is spoken: http/protobuf or http/json.",
+        ("OTEL_EXPORTER_OTLP_PROTOCOL",),
+    ),
+    Setting(
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+        headers,
+        Secrets({}),
+        "Headers of each OTLP request: key=value pairs, separated by commas, values percent-encoded.",
+        ("OTEL_EXPORTER_OTLP_HEADERS",),
+        secret=True,
+    ),
+    Setting(
+        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
+        milliseconds,
+        10_000,
+        "How long one OTLP request may take, in milliseconds.",
+        ("OTEL_EXPORTER_OTLP_TIMEOUT",),
+    ),
+    Setting(
+        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+        compression,
+        "none",
+        "How OTLP bodies are compressed: gzip or none.",
+        ("OTEL_EXPORTER_OTLP_COMPRESSION",),
+    ),
+    Setting(
+        "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
+        str,
+        "",
+        "File with the certificates (PEM) to trust for OTLP over https; without one, the system's.",
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE",),
+    ),
 )
 
 _DELIVERY = (
@@ -97,6 +165,7 @@ TABLE = (
     *_PROPAGATION,
     *_SAMPLING,
     *_AGENT,
+    *_OTLP,
     *_DELIVERY,
     *_METRICS,
     *_PRIVACY,

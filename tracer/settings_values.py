@@ -92,3 +92,61 @@ def agent_url(value: str) -> str:
     elif not (parts.scheme == "unix" and parts.path and not parts.netloc):
         raise ValueError("expected http://host:port, https://host:port or unix:///path")
     return value
+
+
+class Secrets:
+    """Names with values that no page and no log line shows."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        self.values = values
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secrets) and self.values == other.values
+
+    def __repr__(self) -> str:
+        return ",".join(f"{name}=***" for name in self.values)
+
+
+def http_url(value: str) -> str:
+    """Check an address: ``http://host:port/path`` or ``https://host:port/path``."""
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("expected http://host:port/path or https://host:port/path")
+    return agent_url(value)
+
+
+def headers(value: str) -> Secrets:
+    """Read HTTP headers: ``key=value`` pairs, separated by commas, values percent-encoded (OTLP exporter)."""
+    from urllib.parse import unquote
+
+    found = {}
+    for part in filter(None, map(str.strip, value.split(","))):
+        name, equals, text = part.partition("=")
+        name, text = name.strip().lower(), unquote(text.strip())
+        # RFC 9110, sections 5.1 and 5.5
+        valid = all(c.isascii() and (c.isalnum() or c in "!#$%&'*+-.^_`|~") for c in name)
+        if not (equals and name and valid and all(" " <= c <= "~" or c == "\t" for c in text)):
+            raise ValueError("expected HTTP headers as key=value,key=value")
+        found[name] = text
+    return Secrets(found)
+
+
+def otlp_protocol(value: str) -> str:
+    """Read how OTLP is spoken."""
+    if value not in ("http/protobuf", "http/json"):
+        raise ValueError("expected http/protobuf or http/json; gRPC is not spoken")
+    return value
+
+
+def compression(value: str) -> str:
+    """Read how bodies are compressed."""
+    if value not in ("gzip", "none"):
+        raise ValueError("expected gzip or none")
+    return value
+
+
+def milliseconds(value: str) -> int:
+    """Read a time in milliseconds, between 1 and an hour."""
+    number = int(value)
+    if not 1 <= number <= 3_600_000:
+        raise ValueError("expected milliseconds between 1 and 3600000")
+    return number

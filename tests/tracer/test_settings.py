@@ -20,7 +20,7 @@ def test_a_row(row: Any, caplog: pytest.LogCaptureFixture) -> None:
     settings = Settings({})
     settings[row.name] = "from code"
     assert settings[row.name] == "from code"
-    for name in row.aliases:
+    for name in [] if row.name.startswith("OTEL_EXPORTER_") else row.aliases:
         text = {int: "77", bool: "false"}.get(type(row.default), "aliased")
         assert str(Settings({name: text})[row.name]).lower() == text
     assert row.help.endswith(".")
@@ -38,7 +38,8 @@ def test_a_bad_value_warns_once_and_the_default_is_used(
         assert values == [row.default] * 3
         (record,) = caplog.records
         assert (record.name, record.levelname) == ("ddmiddleware", "WARNING")
-        assert all(part in record.getMessage() for part in (row.name, repr(garbage)[:40], repr(row.default)))
+        said = (row.name, "=***" if row.secret else repr(garbage)[:40], repr(row.default))
+        assert all(part in record.getMessage() for part in said)
     else:
         assert values == [row.parse(garbage)] * 3
 
