@@ -24,6 +24,7 @@ import msgpack
 WAIT_S = 15.0
 _IDS = ("trace_id", "span_id", "parent_id")
 _FIELDS = ("service", "name", "resource", *_IDS, "start", "duration", "error", "meta", "metrics", "type")
+_FIELDS_OF_V04 = {"span_links", "span_events"}
 _UNSIGNED_64 = range(1 << 64)
 _SIGNED_64 = range(1 << 63)
 
@@ -79,7 +80,8 @@ def _v05(payload: list[Any]) -> list[Spans]:
 
 
 def _check(span: dict[str, Any]) -> None:
-    assert set(span) == set(_FIELDS), f"the fields are {sorted(span)}"
+    assert set(span) - _FIELDS_OF_V04 == set(_FIELDS), f"the fields are {sorted(span)}"
+    assert all(span[field] for field in _FIELDS_OF_V04 & set(span)), "links or events are an empty list"
     for field in ("service", "name", "resource", "type"):
         assert type(span[field]) is str, f"{field} is {span[field]!r}"
     for field in _IDS:
@@ -125,10 +127,14 @@ def plain(spans: Iterable[dict[str, Any]]) -> Spans:
 class RecordingAgent:
     """Listens on a free port of 127.0.0.1, or on a Unix socket at *path*, with TLS where *tls* is given."""
 
+    answer = b'{"rate_by_service":{}}'
+
     def __init__(self, path: str | None = None, tls: ssl.SSLContext | None = None) -> None:
+        self.info: bytes | None = None  # what GET /info answers; without it there is no such page
+        self.asked = 0  # how often
         self.requests: list[Request] = []
         self.chunks: list[Spans] = []
-        self.answers: deque[tuple[int, bytes]] = deque()
+        self.answers: deque[Any] = deque()  # status, body, and headers if there are any
         self.problems: list[AssertionError] = []
         self._changed = threading.Condition()
         self._connections: list[socket.socket] = []
@@ -162,11 +168,23 @@ class RecordingAgent:
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.requests) >= count, timeout), f"{len(self.requests)} came"
 
-    def receive(self, request: Request) -> tuple[int, bytes]:
-        """Take one request; return status and body of the answer, from ``answers`` while there are any."""
+    def tell(self, path: str) -> tuple[int, bytes]:
+        """Answer a GET."""
+        with self._changed:
+            self.asked += 1
+            self._changed.notify_all()
+        return (404, b"") if self.info is None or path != "/info" else (200, self.info)
+
+    def wait_until_asked(self) -> None:
+        """Wait for a GET."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.asked, WAIT_S), "nobody asked"
+
+    def receive(self, request: Request) -> tuple[Any, ...]:
+        """Take one request; return status, body and headers of the answer, from ``answers`` while there are any."""
         with self._changed:
             self.requests.append(request)
-            status, answer = self.answers.popleft() if self.answers else (200, b'{"rate_by_service":{}}')
+            status, answer, *headers = self.answers.popleft() if self.answers else (200, self.answer)
             if status == 200:
                 try:
                     self.chunks += self._read(request)
@@ -174,7 +192,7 @@ class RecordingAgent:
                     self.problems.append(problem)
                     status = 400
             self._changed.notify_all()
-        return status, answer
+        return status, answer, *headers
 
     def _read(self, request: Request) -> list[Spans]:
         headers = request.headers
@@ -248,13 +266,22 @@ class _Handler(BaseHTTPRequestHandler):
         """Take a payload."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        status, answer = self.server.agent.receive(Request(self.path, headers, body, self.number))
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
+        self._say(*self.server.agent.receive(Request(self.path, headers, body, self.number)))
 
     do_POST = do_PUT
+
+    def do_GET(self) -> None:
+        """Say what the agent can do."""
+        self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        self._say(*self.server.agent.tell(self.path))
+
+    def _say(self, status: int, answer: bytes, *headers: tuple[str, str]) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(answer)))
+        for name, value in headers:
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(answer)
 
     def log_message(self, *args: Any) -> None:
         """Write nothing to stderr."""

@@ -1,8 +1,7 @@
-"""Chunks to the msgpack of the Datadog agent's trace protocol, v0.5 and v0.4.
+"""Chunks to the msgpack of the Datadog agent's trace protocol v0.5.
 
-v0.5: ``[strings, [[span, ...], ...]]``, a span being twelve fields whose texts are indices into *strings*, and
-``strings[0]`` is empty. v0.4: ``[[{...}, ...], ...]``. Ids are unsigned 64-bit numbers in both; the high half of the
-trace id is the tag ``_dd.p.tid``.
+It is ``[strings, [[span, ...], ...]]``, a span being twelve fields whose texts are indices into *strings*, and
+``strings[0]`` is empty. Ids are unsigned 64-bit numbers; the high half of the trace id is the tag ``_dd.p.tid``.
 
 The bytes of a span are joined, not packed from objects: that takes half the time.
 """
@@ -64,7 +63,7 @@ def _within(value: Any, low: int, high: int) -> int:
         return 0
 
 
-def _repair(span: Span) -> None:
+def repair(span: Span) -> None:
     """Give *span* dictionaries of its own, and texts and numbers where somebody put something else."""
     span.name, span.resource = clean(span.name), clean(span.resource)
     span.service = None if span.service is None else clean(span.service)
@@ -85,13 +84,22 @@ def _repair(span: Span) -> None:
 def _add_links_and_events(span: Span) -> None:
     """Give *span* the tags that hold its links and events as JSON."""
     if span._links:
-        span._meta["_dd.span_links"] = json.dumps(span._links)
+        span._meta["_dd.span_links"] = _json_that_fits(span._links)
     if span._events:
         events = [
             {"name": name, "time_unix_nano": time_ns, **({"attributes": attributes} if attributes else {})}
             for name, time_ns, attributes in span._events
         ]
-        span._meta["events"] = json.dumps(events)
+        span._meta["events"] = _json_that_fits(events)
+
+
+def _json_that_fits(items: list[dict[str, object]]) -> str:
+    """Return *items* as JSON; the last ones are left out where it would be cut, and so be no JSON any more."""
+    written = json.dumps(items)
+    while len(written) > _TEXT_MAX:
+        items = items[: len(items) // 2]
+        written = json.dumps(items)
+    return written
 
 
 class _Strings(dict[Any, bytes]):
@@ -170,7 +178,7 @@ class EncoderV05:
             encoded = self._encode(chunk)
         except Exception:  # a field set by hand to what it cannot be, or a tag that another thread sets just now
             for span in chunk:
-                _repair(span)
+                repair(span)
             encoded = self._encode(chunk)
         self._encoded.append(encoded)
         self._packed += len(encoded)
@@ -219,27 +227,3 @@ class EncoderV05:
         payload = b"".join((b"\x92", _pack(self._strings.ordered), _header("array", self.chunks), *self._encoded))
         self._clear()
         return payload
-
-
-def v04_from_v05(payload: bytes) -> bytes:
-    """Return a v0.5 payload as v0.4, for an agent that turned out not to know v0.5."""
-    strings, chunks = msgpack.unpackb(payload, strict_map_key=False)
-    return bytes(msgpack.packb([[_v04(span, strings) for span in chunk] for chunk in chunks]))
-
-
-def _v04(span: list[Any], strings: list[str]) -> dict[str, Any]:
-    service, name, resource, trace_id, span_id, parent_id, start, duration, error, meta, metrics, span_type = span
-    return {
-        "service": strings[service],
-        "name": strings[name],
-        "resource": strings[resource],
-        "type": strings[span_type],
-        "trace_id": trace_id,
-        "span_id": span_id,
-        "parent_id": parent_id,
-        "start": start,
-        "duration": duration,
-        "error": error,
-        "meta": {strings[key]: strings[value] for key, value in meta.items()},
-        "metrics": {strings[key]: value for key, value in metrics.items()},
-    }

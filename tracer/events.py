@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Event = tuple[str, int, dict[str, Value]]
 
 PER_SPAN_MAX = 128  # as OpenTelemetry's limits for events and links of a span, and for attributes of each
+_INT64 = 1 << 63
 
 
 def link(
@@ -55,12 +56,17 @@ def exception_event(
 
 def _value(value: object) -> Value:
     """Return an attribute's value: text, a truth value, a number, or a list of one of these; all else as text."""
-    if isinstance(value, (bool, int)) or (isinstance(value, float) and isfinite(value)):
+    if isinstance(value, (bool, int, float)) and _fits(value):
         return value
     if isinstance(value, (list, tuple)) and value:
         kind = type(value[0])
         if kind in (str, bool, int, float) and all(
-            type(item) is kind and (kind is not float or isfinite(item)) for item in value
+            type(item) is kind and (kind is str or _fits(item)) for item in value
         ):
             return list(value)
     return text(value)
+
+
+def _fits(number: float) -> bool:
+    """Return whether *number* is one on the wire: finite, and of 64 bits if it is whole."""
+    return isfinite(number) if isinstance(number, float) else -_INT64 <= number < _INT64

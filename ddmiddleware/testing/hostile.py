@@ -63,9 +63,11 @@ class HostileAgent:
             if not part:
                 return False
             received += part
-        self.count()
         head, _, body = received.partition(b"\r\n\r\n")
-        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        if not head.startswith(b"GET "):  # the question who we are, between requests, is not one of them
+            self.count()
+        lines = head.lower().split(b"\r\n")
+        length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
         while len(body) < length:
             part = connection.recv(65536)
             if not part:

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ddmiddleware.tracing import Context, Span, Tracer
-from ddmiddleware.tracing.encoding import EncoderV05, v04_from_v05
+from ddmiddleware.tracing.encoding import EncoderV05
+from ddmiddleware.tracing.encoding_v04 import v04_from_v05
 from tests.recording_agent import RecordingAgent, decode, plain
 from tests.tracer.conftest import MakeTracer
 from tests.tracer.expected import child, root

@@ -1,4 +1,4 @@
-"""A kept-alive HTTP connection to an agent: over TCP, TLS or a Unix socket."""
+"""A kept-alive HTTP connection to an agent or a collector: over TCP, TLS or a Unix socket."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import encodings.idna  # noqa: F401  # the first connection needs it, and would 
 import io
 import os
 import socket
+import ssl
 import time
+from email.utils import parsedate_to_datetime
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, InvalidURL
 from typing import Any
@@ -64,14 +66,21 @@ def _response(until: float, sock: socket.socket, **options: Any) -> HTTPResponse
 
 
 class Connection:
-    """Sends requests to one address, re-using the connection between them."""
+    """Sends requests to one address, re-using the connection between them.
 
-    def __init__(self, url: str, timeout_s: float) -> None:
+    *url*'s path comes before that of each request. *certificate* is a file with the authorities to trust, in PEM; where
+    it is empty, the system's are trusted.
+    """
+
+    def __init__(self, url: str, timeout_s: float, certificate: str = "") -> None:
         self.url = url
+        self.retry_after_s = 0.0  # what the last answer asked for
         self._timeout_s = timeout_s
+        self._certificate = certificate
         self._http: HTTPConnection | None = None
         parts = urlsplit(url)
         self._prefix = "" if parts.scheme == "unix" else parts.path.rstrip("/")
+        self.address = url.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1)  # to be logged: no password
 
     def request(
         self, method: str, path: str, headers: dict[str, str], body: bytes, deadline: float | None
@@ -112,6 +121,7 @@ class Connection:
         http.request(method, self._prefix + path, body, headers)
         answer = http.getresponse()
         text = answer.read(_ANSWER_MAX)
+        self.retry_after_s = _retry_after(answer.headers.get("Retry-After", ""))
         if not answer.isclosed() or answer.will_close:
             self.close()
         return answer.status, text
@@ -120,8 +130,14 @@ class Connection:
         parts = urlsplit(self.url)
         if parts.scheme == "unix":
             return _UnixConnection(parts.path, timeout)
-        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        return kind(parts.hostname or "localhost", parts.port, timeout=timeout)
+        host = parts.hostname or "localhost"
+        if parts.scheme != "https":
+            return HTTPConnection(host, parts.port, timeout=timeout)
+        context = None
+        if self._certificate:
+            with open(self._certificate, encoding="ascii") as file:  # an error of ssl's would not name the file
+                context = ssl.create_default_context(cadata=file.read())
+        return HTTPSConnection(host, parts.port, timeout=timeout, context=context)
 
     def disown(self) -> None:
         """Close the socket's descriptor and no more: a thread that a fork left behind may hold the locks above it."""
@@ -136,9 +152,22 @@ class Connection:
             self._http = None
 
 
+def _retry_after(value: str) -> float:
+    """Return the seconds that a ``Retry-After`` header asks for (RFC 9110, section 10.2.3): a number, or a date."""
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, HTTPException) and not isinstance(error, InvalidURL):
         return "the answer is no HTTP"
-    return (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
