@@ -19,6 +19,7 @@ import pytest
 
 from ddmiddleware.tracing import Context
 from tests.tracer.conftest import MakeTracer
+from tests.tracer.otlp_receiver import otlp_tracer
 
 CHECKS = (
     "trace_count_header,meta_tracer_version_header,trace_content_length,trace_stall,trace_peer_service,"
@@ -42,8 +43,14 @@ def _free_ports(count: int) -> list[str]:
     return ports
 
 
+class _Agent(str):
+    """The agent's address; *otlp* is the other one that it listens at."""
+
+    otlp: str
+
+
 @pytest.fixture(scope="module")
-def test_agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def test_agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Agent]:
     if COMMAND is None:
         pytest.skip("ddapm-test-agent is not installed")
     port, http, grpc = _free_ports(3)
@@ -53,7 +60,8 @@ def test_agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         command = [COMMAND, "--host", "127.0.0.1"]
         process = subprocess.Popen(command, env=os.environ | environ, stdout=log, stderr=log)
     try:
-        url = f"http://127.0.0.1:{port}"
+        url = _Agent(f"http://127.0.0.1:{port}")
+        url.otlp = f"http://127.0.0.1:{http}"
         deadline = time.monotonic() + 30
         while not _answers(url):
             assert process.poll() is None
@@ -77,6 +85,7 @@ def test_it_accepts_what_we_send(test_agent: str, make_tracer: MakeTracer, versi
     with tracer.trace("web.request", resource="GET /", span_type="web") as span:
         span.set_tags({"text": "é\0", "number": 2**63 - 1, "half": 0.5})
         span.link_span(Context(2**128 - 1, 2**64 - 1))
+        span.add_event("ready", {"n": 1})
         for _ in range(12):
             tracer.trace("sql.query", span_type="sql").finish()
     with pytest.raises(ValueError, match="no"), tracer.trace("fails"):
@@ -94,3 +103,19 @@ def test_it_accepts_what_we_send(test_agent: str, make_tracer: MakeTracer, versi
         "meta_tracer_version_header",
     }
     assert not [name for name, counts in summary.items() if counts["Failed_Checks"]]
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "http/json"])
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_it_accepts_otlp(test_agent: _Agent, make_tracer: MakeTracer, protocol: str, compression: str) -> None:
+    environ = {"OTEL_EXPORTER_OTLP_PROTOCOL": protocol, "OTEL_EXPORTER_OTLP_COMPRESSION": compression}
+    tracer = otlp_tracer(make_tracer, test_agent.otlp, **environ)
+    span = tracer.trace("web.request", resource=f"{protocol} {compression}")
+    span.set_tags({"text": "é\0", "number": 2**63 - 1, "half": 0.5})
+    span.link_span(Context(2**128 - 1, 2**64 - 1))
+    span.add_event("ready", {"n": 1})
+    with pytest.raises(ValueError, match="no"), span:
+        raise ValueError("no")
+    assert tracer.flush()
+    assert tracer.stats()["sent"] == 1
+    assert f"{protocol} {compression}" in json.dumps(_get(test_agent.otlp + "/test/session/traces"))
