@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 
+import msgpack
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -27,6 +28,7 @@ INLINE_BODY = 32 * 2**10
 COMPLAINT_INTERVAL_S = 60.0
 
 _METHODS = ["POST", "PUT"]
+_STATS = "/v0.6/stats"
 _TYPES = ("application/msgpack", "application/x-msgpack", "")
 
 Decoder = Callable[[bytes], Iterator[Trace]]
@@ -43,11 +45,11 @@ class Agent:
         """Return the routes of the protocol."""
         decoders = {"/v0.3/traces": decode_v04, "/v0.4/traces": decode_v04, "/v0.5/traces": decode_v05}
         return [
-            Route("/info", _info(list(decoders))),
+            Route("/info", _info([*decoders, _STATS])),
             *(Route(path, self._taker(decoder), methods=_METHODS) for path, decoder in decoders.items()),
             Route("/telemetry/proxy/{rest:path}", _ignore, methods=_METHODS),
             Route("/v0.7/config", _ignore, methods=_METHODS),
-            Route("/v0.6/stats", _ignore, methods=_METHODS),
+            Route(_STATS, _ignore_stats, methods=_METHODS),
         ]
 
     def _taker(self, decoder: Decoder) -> Callable[[Request], object]:
@@ -110,6 +112,21 @@ def _info(endpoints: list[str]) -> Callable[[Request], Response]:
         return JSONResponse(body)
 
     return info
+
+
+async def _ignore_stats(request: Request) -> Response:
+    """Take statistics that a tracer counted, and keep nothing of them: the spans are counted here."""
+    try:
+        payload = msgpack.unpackb(await read_body(request), strict_map_key=False)
+    except BodyError as error:
+        return _refusal(request, error.status, str(error))
+    except (ValueError, RecursionError) as error:
+        return _refusal(request, 400, f"the body is no msgpack: {error}")
+    except ClientDisconnect:
+        return Response(status_code=400)
+    if not isinstance(payload, dict) or not isinstance(payload.get("Stats"), list):
+        return _refusal(request, 400, "the body is no map with an array Stats")
+    return JSONResponse({})
 
 
 async def _ignore(request: Request) -> Response:

@@ -19,7 +19,7 @@ VERSIONS = [("/v0.3/traces", v04), ("/v0.4/traces", v04), ("/v0.5/traces", v05)]
 
 def test_info(collector: Collector) -> None:
     info = collector.get("/info").json
-    assert info["endpoints"] == ["/v0.3/traces", "/v0.4/traces", "/v0.5/traces"]
+    assert info["endpoints"] == ["/v0.3/traces", "/v0.4/traces", "/v0.5/traces", "/v0.6/stats"]
     assert info["client_drop_p0s"] is False
     assert info["config"] == {}
 
@@ -168,7 +168,7 @@ def test_other_methods_and_paths(collector: Collector) -> None:
     assert collector.post(b"\x90", "/profiling/v1/input").status == 404
 
 
-@pytest.mark.parametrize("path", ["/telemetry/proxy/api/v2/apmtelemetry", "/v0.7/config", "/v0.6/stats"])
+@pytest.mark.parametrize("path", ["/telemetry/proxy/api/v2/apmtelemetry", "/v0.7/config"])
 def test_what_tracers_post_besides(collector: Collector, path: str) -> None:
     assert collector.post(b"{}", path).status == 200
     assert collector.post(b"{}", path, "PUT").status == 200
@@ -222,3 +222,15 @@ def test_a_damaged_file_is_named_by_pages(tmp_path: Path) -> None:
     assert running.get("/info").status == 200
     running.stop()
     assert running.process.returncode == 0
+
+
+def test_statistics_are_taken_and_not_kept(collector: Collector) -> None:
+    answer = collector.post(msgpack.packb({"Env": "test", "Stats": [{"Start": 0, "Stats": []}]}), "/v0.6/stats")
+    assert (answer.status, answer.json) == (200, {})
+
+
+@pytest.mark.parametrize("body", [b"", b"\xc1", b"\x81", msgpack.packb([]), msgpack.packb({"Stats": 1})])
+def test_what_is_no_statistics_is_refused(collector: Collector, body: bytes) -> None:
+    answer = collector.post(body, "/v0.6/stats")
+    assert answer.status == 400
+    assert answer.json["error"].startswith("/v0.6/stats: the body is no ")
