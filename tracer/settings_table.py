@@ -8,6 +8,7 @@ from ddmiddleware.tracing.settings_values import (
     api_version,
     boolean,
     compression,
+    dogstatsd_url,
     headers,
     host,
     http_url,
@@ -147,7 +148,46 @@ _DELIVERY = (
     Setting("DD_TRACE_PARTIAL_FLUSH_MIN_SPANS", whole, 300, "How many finished spans make a partial flush."),
 )
 
-_METRICS: tuple[Setting, ...] = ()
+_METRICS = (
+    Setting(
+        "DD_TRACE_STATS_COMPUTATION_ENABLED",
+        boolean,
+        False,
+        "Count requests, errors and durations here, of all traces, instead of in the agent.",
+        ("DD_TRACE_COMPUTE_STATS",),
+    ),
+    Setting(
+        "DD_TRACE_STATS_CARDINALITY_LIMIT",
+        whole,
+        7000,
+        "How many kinds of span are counted apart within ten seconds; further ones are counted as one.",
+    ),
+    Setting(
+        "DD_RUNTIME_METRICS_ENABLED",
+        boolean,
+        False,
+        "Send CPU, memory, thread, garbage collection and event loop metrics of the process by DogStatsD.",
+    ),
+    Setting(
+        "DD_RUNTIME_METRICS_RUNTIME_ID_ENABLED",
+        boolean,
+        False,
+        "Tag metrics with the process's runtime-id.",
+        ("DD_TRACE_EXPERIMENTAL_RUNTIME_ID_ENABLED",),
+    ),
+    Setting("DD_RUNTIME_METRICS_INTERVAL_SECONDS", seconds, 10.0, "How often metrics of the process are sent."),
+    Setting("DD_TRACE_HEALTH_METRICS_ENABLED", boolean, False, "Send metrics of ddmiddleware itself by DogStatsD."),
+    Setting("DD_DOGSTATSD_URL", dogstatsd_url, "", "Address of the DogStatsD server: udp://host:port or unix:///path."),
+    Setting(
+        "DD_DOGSTATSD_HOST", host, "", "Host of the DogStatsD server, where no URL is given; the agent's if unset."
+    ),
+    Setting(
+        "DD_DOGSTATSD_PORT",
+        port,
+        0,
+        "Port of the DogStatsD server; without a host either, /var/run/datadog/dsd.socket if it is there, or 8125.",
+    ),
+)
 
 _PRIVACY: tuple[Setting, ...] = ()
 

@@ -150,3 +150,15 @@ def milliseconds(value: str) -> int:
     if not 1 <= number <= 3_600_000:
         raise ValueError("expected milliseconds between 1 and 3600000")
     return number
+
+
+def dogstatsd_url(value: str) -> str:
+    """Check a DogStatsD server's address: ``udp://host:port`` or ``unix:///path``."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(value)
+    if parts.scheme == "udp" and parts.hostname:
+        _ = parts.port  # raises ValueError for what is no port
+    elif not (parts.scheme == "unix" and parts.path and not parts.netloc):
+        raise ValueError("expected udp://host:port or unix:///path")
+    return value
