@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from ddmiddleware._request import KEY, Request
-from ddmiddleware.tracing import EXTRACTED_HEADERS, active, default_settings, default_tracer, guarded
+from ddmiddleware.tracing import EXTRACTED_HEADERS, active, default_settings, default_tracer, guarded, loop_meter
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -75,6 +75,8 @@ async def serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, compon
 def _begin(scope: Scope, component: str) -> Request | None:
     if not default_tracer.enabled:
         return None
+    if loop_meter.wanted:
+        loop_meter.watch()
     outer = scope.get(KEY)
     if outer is not None:
         if component != "asgi":

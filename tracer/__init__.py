@@ -6,9 +6,11 @@ import atexit
 
 from ddmiddleware.tracing import constants, ids
 from ddmiddleware.tracing.context import Context, ContextProvider, active
+from ddmiddleware.tracing.export.timers import report_runtime_metrics
 from ddmiddleware.tracing.filters import FilterRequestsOnUrl, TraceFilter
 from ddmiddleware.tracing.guard import guard as guarded
 from ddmiddleware.tracing.log import debug, warn
+from ddmiddleware.tracing.loop_lag import loop_meter
 from ddmiddleware.tracing.process import at_fork, keep_interrupt
 from ddmiddleware.tracing.settings import Settings
 from ddmiddleware.tracing.settings import settings as default_settings
@@ -45,7 +47,9 @@ __all__ = [
     "extract_headers",
     "guarded",
     "inject_headers",
+    "loop_meter",
     "reach",
+    "report_runtime_metrics",
     "warn",
 ]
 

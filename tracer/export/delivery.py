@@ -22,6 +22,11 @@ _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _LONGEST_RETRY_AFTER_S = 120.0  # what a server may ask for: more would lose what is kept meanwhile
 _SAID_MAX = 200
+# See HealthMetrics.
+_COUNTED = (
+    *("accepted_traces", "accepted_spans", "requests", "failed_requests"),
+    *("sent_bytes", "sent_traces", "dropped_bytes", "dropped_traces"),
+)
 
 
 class Encoder(Protocol):
@@ -72,6 +77,7 @@ class Delivery:
         self._away = False
         self._dropped_while_away = 0
         self._refusals: set[int] = set()
+        self._counted = dict.fromkeys(_COUNTED, 0)
 
     def request(self, payload: Payload, deadline: float | None) -> tuple[int, bytes]:
         """Send *payload* once and return status and answer; raise Unreachable if none comes until *deadline*."""
@@ -95,6 +101,8 @@ class Delivery:
         chunks, spans = self._encoder.chunks, self._encoder.spans
         payload = Payload(self._encoder.take(), chunks, spans)
         self._payloads.append(payload)
+        self._counted["accepted_traces"] += chunks
+        self._counted["accepted_spans"] += spans
         self._buffered += len(payload.body)
         while self._buffered > self._buffer_bytes and len(self._payloads) > 1:
             self._drop(self._payloads.popleft())
@@ -103,6 +111,8 @@ class Delivery:
         self._buffered -= len(payload.body)
         self._dropped += payload.spans
         self._dropped_while_away += payload.spans
+        self._counted["dropped_traces"] += payload.chunks
+        self._counted["dropped_bytes"] += len(payload.body)
 
     def send(self, deadline: float | None) -> bool:
         """Send all payloads in order; on the first failure keep the rest for later. Return whether none is left."""
@@ -112,6 +122,7 @@ class Delivery:
             return not self._payloads
         while self._payloads:
             payload = self._payloads[0]
+            self._counted["requests"] += 1
             try:
                 status, answer = self.request(payload, deadline)
             except Unreachable as error:
@@ -128,6 +139,7 @@ class Delivery:
         return True
 
     def _failed(self, reason: str, retry_after_s: float = 0.0) -> None:
+        self._counted["failed_requests"] += 1
         if not self._away:
             self._away = True
             warn(
@@ -144,6 +156,8 @@ class Delivery:
         self._buffered -= len(payload.body)
         rejected = self.accepted(payload, answer, deadline)
         self._sent += payload.spans - rejected
+        self._counted["sent_traces"] += payload.chunks
+        self._counted["sent_bytes"] += len(payload.body)
         self._dropped += rejected
         debug("sent %d spans in %d chunks to %s", payload.spans, payload.chunks, self.connection.address)
         if self._away:
@@ -155,6 +169,7 @@ class Delivery:
 
     def _refused(self, payload: Payload, status: int, answer: bytes) -> None:
         """Drop what will never be taken; say so once per status."""
+        self._counted["failed_requests"] += 1
         self._drop(payload)
         if status not in self._refusals:
             self._refusals.add(status)
@@ -170,9 +185,9 @@ class Delivery:
         self.connection.disown()
 
     def stats(self) -> dict[str, int]:
-        """Return counters, in spans."""
+        """Return counters: in spans, and those of ``HealthMetrics``."""
         pending = self._encoder.spans + sum(payload.spans for payload in list(self._payloads))
-        return {"sent": self._sent, "pending": pending, "dropped": self._dropped}
+        return {"sent": self._sent, "pending": pending, "dropped": self._dropped, **self._counted}
 
 
 def one_line(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 
+from ddmiddleware.tracing.export.timers import Timers
 from ddmiddleware.tracing.export.waiting import Bell, Flush
 from ddmiddleware.tracing.guard import guard
 from ddmiddleware.tracing.process import at_multiprocessing_exit, forks_wait
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
             """Close this process's copy of the connection, the parent process goes on using its own."""
 
         def stats(self) -> dict[str, int]:
-            """Return counters, in spans."""
+            """Return counters: in spans, or named after what they count (see ``HealthMetrics``)."""
 else:
     from _collections import deque  # as threading has it: the package collections costs two milliseconds
 
@@ -45,6 +46,7 @@ _URGENT_SPANS = 2_000
 _SLICE_S = 0.001
 _READ_CLOCK_SPANS = 50
 _REST_S = 0.1
+_AGAIN_S = 0.05
 
 
 class Worker:
@@ -55,6 +57,7 @@ class Worker:
         self._queue: deque[list[Span]] = deque()
         self._waiting = 0
         self._dropped = 0
+        self._dropped_chunks = 0
         self._max_waiting: int = settings["DD_TRACE_WRITER_MAX_SPANS"]
         self._interval: float = settings["DD_TRACE_WRITER_INTERVAL_SECONDS"]
         self._exporters: list[Exporter] = []
@@ -70,12 +73,14 @@ class Worker:
         self._deadline: float | None = None
         self._idle = False
         self._flushes: deque[Flush] = deque()
+        self._timers = Timers(settings, self._counters)
 
     def put(self, chunk: list[Span]) -> None:
         """Queue a finished chunk; where the queue is full it is dropped and counted."""
         spans = len(chunk)
         if self._waiting + spans > self._max_waiting:
             self._dropped += spans
+            self._dropped_chunks += 1
             return
         self._waiting += spans
         self._queue.append(chunk)
@@ -116,7 +121,7 @@ class Worker:
         while not (self._stopping and self._over()):
             self._idle = True
             if not (self._queue or self._flushes or self._stopping or self._resting):
-                bell.wait(None if self._delivered else self._interval)
+                bell.wait(self._timers.within(None if self._delivered else max(self._interval, _AGAIN_S)))
             self._idle = False
             if not (self._flushes or self._stopping or self._resting):
                 bell.wait(self._interval)
@@ -128,6 +133,7 @@ class Worker:
             with guard:
                 self._delivered = self._work(self._deadline)
         self._close()
+        self._timers.close()
 
     def rest(self) -> None:
         """End the thread before a fork, what is queued stays: Python 3.12 warns of a fork while other threads run.
@@ -144,7 +150,7 @@ class Worker:
     def go_on(self) -> None:
         """Start again after the fork, if there is something to send."""
         self._resting = False
-        if self._thread is None and not self._stopping and (self._queue or not self._delivered):
+        if self._thread is None and not self._stopping and (self._queue or not self._delivered or self._timers.running):
             self._start()
 
     def _over(self) -> bool:
@@ -167,6 +173,7 @@ class Worker:
                 deadline = max((flush.deadline for flush in flushes), default=None)
             results = [exporter.send(deadline) for exporter in self._exporters]
             delivered = all(results) and self._send_of_retired(deadline)
+            self._timers.run()
         finally:
             for flush in flushes:
                 flush.delivered = delivered
@@ -176,6 +183,16 @@ class Worker:
     def reopen(self) -> None:
         """Send what is queued to where the settings say now; what is encoded already goes where it was meant to."""
         self._stale = True
+        self._timers.refresh()
+
+    def report_metrics(self) -> None:
+        """Report what the settings say now, from now on; where nothing was finished yet this starts the thread."""
+        self._timers.refresh()
+        if self._timers.wanted and not self._stopping:
+            if self._thread is None:
+                self._start()
+            else:
+                self._ring()
 
     def _send_of_retired(self, deadline: float | None) -> bool:
         for exporter in self._retired[:]:
@@ -196,6 +213,8 @@ class Worker:
         for exporter in self._exporters + self._retired:
             with guard:
                 exporter.disown()
+        with guard:
+            self._timers.close()
 
     def _close(self) -> None:
         for exporter in self._exporters + self._retired:
@@ -262,7 +281,13 @@ class Worker:
 
     def stats(self) -> dict[str, int]:
         """Return counters, in spans: waiting to be encoded, sent, pending at the exporters, dropped."""
+        from ddmiddleware.tracing.health_metrics import OTHERS
+
+        return {name: count for name, count in self._counters().items() if name not in OTHERS}
+
+    def _counters(self) -> dict[str, int]:
         found = {"waiting": self._waiting, "dropped": self._dropped, "errors": guard.errors}
+        found["full_traces"] = self._dropped_chunks
         _add(found, self._past)
         for exporter in self._exporters + self._retired:
             _add(found, exporter.stats())
