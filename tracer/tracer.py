@@ -304,6 +304,10 @@ class Tracer:
         """Send what is finished, and wait up to *timeout* seconds; return whether all of it was delivered."""
         return self._worker.flush(time.monotonic() + timeout)
 
+    def flush_stats(self, timeout: float = 5.0) -> bool:
+        """Send the statistics of all that is finished (``DD_TRACE_STATS_COMPUTATION_ENABLED``), as ``flush`` does."""
+        return self.flush(timeout)
+
     def shutdown(self, timeout: float | None = None) -> bool:
         """Send the rest and stop, within *timeout* seconds (``DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS`` where None)."""
         if timeout is None:

@@ -119,3 +119,40 @@ def test_it_accepts_otlp(test_agent: _Agent, make_tracer: MakeTracer, protocol: 
     assert tracer.flush()
     assert tracer.stats()["sent"] == 1
     assert f"{protocol} {compression}" in json.dumps(_get(test_agent.otlp + "/test/session/traces"))
+
+
+def test_it_accepts_our_statistics(test_agent: str, make_tracer: MakeTracer) -> None:
+    tracer = make_tracer(test_agent, DD_TRACE_STATS_COMPUTATION_ENABLED="true", DD_ENV="test")
+    counts = ("Hits", "Errors", "TopLevelHits", "Duration")
+    durations = {"GET /": 0, "GET /fails": 0}
+    for number in range(60):
+        resource = "GET /" if number % 3 else "GET /fails"
+        with tracer.trace("counted.request", resource=resource, span_type="web") as span:
+            span.set_tags({"http.status_code": "500" if resource == "GET /fails" else "200", "span.kind": "server"})
+            span.error = int(resource == "GET /fails")
+            tracer.trace("inner").finish()
+        durations[resource] += span.duration_ns or 0
+        if number == 30:
+            assert tracer.flush_stats()  # the agent adds up
+    assert tracer.flush_stats()
+    found: dict[str, dict[str, Any]] = {}
+    for payload in _get(test_agent + "/test/session/stats"):
+        assert payload["Env"] == "test"
+        for bucket in payload["Stats"]:
+            assert (bucket["Start"] % 10**10, bucket["Duration"]) == (0, 10**10)
+            for group in bucket["Stats"]:
+                total = found.setdefault(group["Resource"], dict.fromkeys(counts, 0))
+                for name in total:
+                    total[name] += group[name]
+                rest = {name: group[name] for name in ("Name", "Service", "Type", "HTTPStatusCode", "Synthetics")}
+                assert rest == {
+                    "Name": "counted.request",
+                    "Service": "shop",
+                    "Type": "web",
+                    "HTTPStatusCode": 500 if group["Resource"] == "GET /fails" else 200,
+                    "Synthetics": False,
+                }
+    assert found == {
+        "GET /": {"Hits": 40, "Errors": 0, "TopLevelHits": 40, "Duration": durations["GET /"]},
+        "GET /fails": {"Hits": 20, "Errors": 20, "TopLevelHits": 20, "Duration": durations["GET /fails"]},
+    }

@@ -11,12 +11,15 @@ from ddmiddleware.tracing.export.container import container_headers
 from ddmiddleware.tracing.export.delivery import Delivery, Payload
 from ddmiddleware.tracing.export.http import Connection
 from ddmiddleware.tracing.export.info import AgentInfo, read_info
+from ddmiddleware.tracing.export.stats import StatsSender
 from ddmiddleware.tracing.guard import guard
 from ddmiddleware.tracing.settings import Settings
 from ddmiddleware.tracing.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ddmiddleware.tracing.span import Span
 
 _RETRIED = frozenset((429, *range(500, 600)))
 
@@ -47,6 +50,21 @@ class AgentExporter(Delivery):
         }
         connection = Connection(settings.agent_address, settings["DD_TRACE_AGENT_TIMEOUT_SECONDS"])
         super().__init__(connection, "", headers, EncoderV05(), settings["DD_TRACE_WRITER_BUFFER_SIZE_BYTES"])
+        self._stats: StatsSender | None = None
+        if settings["DD_TRACE_STATS_COMPUTATION_ENABLED"]:
+            self._stats = StatsSender(settings, connection, headers)
+
+    def add(self, chunk: list[Span]) -> None:
+        """Encode *chunk*, and count its spans where that is asked for."""
+        if self._stats is None or self._stats.add(chunk):
+            super().add(chunk)
+
+    def send(self, deadline: float | None) -> bool:
+        """Send all payloads, and the statistics that are due; return whether nothing is left."""
+        delivered = super().send(deadline)
+        if self._stats is not None:
+            return self._stats.send(deadline) and delivered
+        return delivered
 
     def request(self, payload: Payload, deadline: float | None) -> tuple[int, bytes]:
         """Send *payload*, again as v0.4 where v0.5 is not known."""
@@ -61,6 +79,8 @@ class AgentExporter(Delivery):
         if self._version == "v0.4":
             body = v04_from_v05(body, native_events=self.info is not None and self.info.span_events)
         headers = {**self._headers, "X-Datadog-Trace-Count": str(payload.chunks)}
+        if self._stats is not None:
+            self._stats.announce(headers)
         return self.connection.request("PUT", f"/{self._version}/traces", headers, body, deadline)
 
     def accepted(self, payload: Payload, answer: bytes, deadline: float | None) -> int:
@@ -68,6 +88,14 @@ class AgentExporter(Delivery):
         if self.on_answer is not None:
             with guard:
                 self.on_answer(answer)
+        if self._stats is not None:
+            self._stats.announced()
         if self.info is None and deadline is None:
             self.info = read_info(self.connection)
+            if self._stats is not None:
+                self._stats.learn(self.info)
         return 0
+
+    def stats(self) -> dict[str, int]:
+        """Return counters: in spans, and those of ``HealthMetrics``."""
+        return super().stats() if self._stats is None else super().stats() | self._stats.stats()

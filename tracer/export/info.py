@@ -12,13 +12,15 @@ class AgentInfo(NamedTuple):
     """What an agent can do; the defaults are those of one that says nothing.
 
     *endpoints* are paths such as ``/v0.6/stats``. With *client_drop_p0s* it wants no traces that sampling rejected, if
-    their statistics are sent. With *span_events* it takes events as a field of v0.4 spans.
+    their statistics are sent. With *span_events* it takes events as a field of v0.4 spans. *peer_tags* are the
+    tags that tell what a call went to.
     """
 
     version: str = ""
     endpoints: frozenset[str] = frozenset()
     client_drop_p0s: bool = False
     span_events: bool = False
+    peer_tags: tuple[str, ...] = ()
 
 
 def read_info(connection: Connection) -> AgentInfo:
@@ -38,12 +40,14 @@ def parse_info(answer: bytes) -> AgentInfo:
         return AgentInfo()
     if not isinstance(found, dict):
         return AgentInfo()
-    endpoints = found.get("endpoints")
     return AgentInfo(
         version=str(found.get("version", "")),
-        endpoints=frozenset(path for path in endpoints if isinstance(path, str))
-        if isinstance(endpoints, list)
-        else frozenset(),
+        endpoints=frozenset(_texts(found.get("endpoints"))),
         client_drop_p0s=found.get("client_drop_p0s") is True,
         span_events=found.get("span_events") is True,
+        peer_tags=tuple(_texts(found.get("peer_tags"))),
     )
+
+
+def _texts(value: object) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
