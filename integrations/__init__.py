@@ -37,9 +37,11 @@ TABLE = {
     "futures": _row("futures", "concurrent.futures.thread"),
     "httpx": _row("httpx"),
     "logging": _row("logging"),
+    "loguru": _row("loguru"),
     "redis": _row("redis"),
     "requests": _row("requests"),
     "sqlite3": _row("sqlite3"),
+    "structlog": _row("structlog"),
 }
 _wanted: set[str] = set()
 _watched: set[str] = set()

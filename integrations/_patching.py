@@ -225,6 +225,18 @@ class Integration:
 
         return register
 
+    def adds(self, path: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+        """Decorate a function that returns what a class shall have at a path where only its instances have anything.
+
+        A data descriptor there comes before what the instances hold, and gives it back when it is gone.
+        """
+
+        def register(build: Callable[[Any], Any]) -> Callable[[Any], Any]:
+            self._replacements.append(Replacement(path, lambda original, _method: build(original), adds=True))
+            return build
+
+        return register
+
     def _add(self, path: str, build: Callable[[Any, bool], Any]) -> None:
         self._replacements.append(Replacement(path, build))
 

@@ -27,9 +27,11 @@ class _Applied(NamedTuple):
 class Replacement:
     """A path ``module:Class.method`` or ``module:function``, and the function that makes what shall stand there."""
 
-    def __init__(self, path: str, build: Callable[[Any, bool], Any]) -> None:
+    def __init__(self, path: str, build: Callable[[Any, bool], Any], adds: bool = False) -> None:
+        """*adds* says that the class has no such attribute, its instances do; *build* gets None then."""
         self.module, _, self._attribute = path.partition(":")
         self._build = build
+        self._adds = adds
         self._applied: _Applied | None = None
 
     def apply(self) -> None:
@@ -44,7 +46,9 @@ class Replacement:
         for parent in parents:
             owner = getattr(owner, parent, None)
         raw = _lookup(owner, name)
-        if raw is _ABSENT:
+        if raw is _ABSENT and self._adds and isinstance(owner, type):
+            raw = None
+        elif raw is _ABSENT:
             return
         new = self._replace(raw, isinstance(owner, type))
         if new is raw:

@@ -126,6 +126,41 @@ def _fail_logging(names: Names, error: BaseException) -> None:
         names["setLogRecordFactory"](before)
 
 
+def _use_loguru(names: Names, _recorder: Recorder) -> int:
+    shown: list[str] = []
+    logger = names["logger"]
+    logger.remove()
+    sink = logger.add(shown.append, format="{extra}")
+    logger.info("message")
+    logger.remove(sink)
+    return int("dd.trace_id" in shown[0])
+
+
+def _fail_loguru(names: Names, error: BaseException) -> None:
+    def sink(_message: str) -> None:
+        raise error
+
+    logger = names["logger"]
+    logger.remove()
+    number = logger.add(sink, catch=False)
+    try:
+        logger.info("message")
+    finally:
+        logger.remove(number)
+
+
+def _use_structlog(names: Names, _recorder: Recorder) -> int:
+    logger = names["wrap_logger"](names["ReturnLogger"](), processors=[lambda _logger, _method, event: event])
+    return int("dd.trace_id" in logger.info("message")[1])
+
+
+def _fail_structlog(names: Names, error: BaseException) -> None:
+    def processor(*_args: Any) -> Any:
+        raise error
+
+    names["wrap_logger"](names["ReturnLogger"](), processors=[processor]).info("message")
+
+
 def _flask_app(names: Names, view: Callable[[], str]) -> Any:
     app = names["Flask"]("test")
     app.testing = True
@@ -182,6 +217,7 @@ EXAMPLES = {
     "logging": Example(
         "from logging import getLogger, getLogRecordFactory, setLogRecordFactory", _use_logging, _fail_logging
     ),
+    "loguru": Example("from loguru import logger", _use_loguru, _fail_loguru),
     "redis": Example(
         "from redis import Redis, ConnectionPool\nfrom redis.backoff import NoBackoff\nfrom redis.retry import Retry",
         _use_redis,
@@ -197,4 +233,5 @@ EXAMPLES = {
         _use_starlette,
         _fail_starlette,
     ),
+    "structlog": Example("from structlog import ReturnLogger, wrap_logger", _use_structlog, _fail_structlog),
 }
