@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from ddmiddleware.collector.database import StoreError
 from ddmiddleware.collector.limits import Limits
 from ddmiddleware.collector.server import build_app
+from ddmiddleware.collector.spool import Spool
 from ddmiddleware.collector.store import Store
 
 log = logging.getLogger(__name__)
@@ -45,9 +46,14 @@ def run(argv: Sequence[str]) -> int:
             store = Store(path, limits)
             address = _address(options.host, listener.getsockname()[1])
             app = build_app(store, bound=options.host, address=address, names=options.allow_host)
+            spool = Spool(options.spool, store, keep=options.keep_spool) if options.spool else None
             _serve(app, listener, options.verbose, f"collector listening on {address} (traces in {path})")
+            if spool is not None:
+                spool.stop()
             if not store.close(FLUSH_S):
                 log.error("stopped with traces that could not be stored in %s", path)
+            if spool is not None:
+                spool.remove_stored()
     except (StartError, StoreError) as error:
         print(f"ddmiddleware collector: {error}", file=sys.stderr)
         return 1
@@ -83,6 +89,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="also answer requests for this host name, such as a container's; may be given several times",
     )
+    parser.add_argument(
+        "--spool",
+        type=_folder,
+        metavar="DIR",
+        help="also take what services wrote to this folder (DD_TRACE_AGENT_URL=file://DIR), now and from now on",
+    )
+    parser.add_argument(
+        "--keep-spool", action="store_true", help="leave its files there; they are taken again after a restart"
+    )
     parser.add_argument("--verbose", action="store_true", help="log every request")
     return parser
 
@@ -98,6 +113,13 @@ def _age(text: str) -> int:
     if match is None:
         raise argparse.ArgumentTypeError("must be a number with s, m, h or d, such as 24h")
     return int(match[1]) * _SECONDS[match[2]]
+
+
+def _folder(text: str) -> Path:
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError("must be a folder")
+    return path
 
 
 def _size(text: str) -> int:

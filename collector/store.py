@@ -60,6 +60,8 @@ class Store:
         self._waiting: deque[Chunk] = deque()
         self._waiting_bytes = 0
         self._written_bytes = 0
+        self._accepted = 0
+        self.stored = 0
         self._trim_bytes = min(TRIM_BYTES, limits.max_size // 8)
         self._trim_at = 0.0
         self._changed = threading.Condition()
@@ -71,8 +73,11 @@ class Store:
         self._writer = threading.Thread(target=self._write_all, name="collector-writer", daemon=True)
         self._writer.start()
 
-    def put(self, chunks: list[Chunk]) -> None:
-        """Queue chunks for writing, all or none; raise QueueFullError, or StoreError while the file refuses."""
+    def put(self, chunks: list[Chunk]) -> int:
+        """Queue chunks for writing, all or none; raise QueueFullError, or StoreError while the file refuses.
+
+        They are in the file as soon as `stored` has reached the number that is returned.
+        """
         size = sum(chunk.size for chunk in chunks)
         with self._changed:
             if self._failure is not None:
@@ -81,7 +86,9 @@ class Store:
                 raise QueueFullError
             self._waiting.extend(chunks)
             self._waiting_bytes += size
+            self._accepted += len(chunks)
             self._changed.notify_all()
+            return self._accepted
 
     @contextmanager
     def reader(self) -> Iterator[sqlite3.Connection]:
@@ -123,6 +130,7 @@ class Store:
                     rows = rows or Rows(connect(self.path))
                     batch = batch or self._next_batch()
                     rows.write(batch, self.now_ns())
+                    self.stored += len(batch)
                     batch = []
                     self._trim_when_due(rows)
                     self._recovered()

@@ -37,6 +37,8 @@ def settings() -> str:
 def _default(value: Any) -> str:
     if isinstance(value, frozenset):
         return f"{min(value)}-{max(value)}"
+    if isinstance(value, tuple):
+        return ",".join(value)
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if value not in ("", {}) else ""

@@ -57,7 +57,14 @@ default_tracer = Tracer()
 
 
 def reach(settings: Settings = default_settings) -> str:
-    """Ask the collector for its ``/info``; return what is wrong with it, or ``""`` where it answers."""
+    """Ask the collector for its ``/info``; return what is wrong with it, or ``""`` where it answers.
+
+    Where a spool takes its place, that is tried.
+    """
+    if settings.agent_address.startswith("file:"):
+        from ddmiddleware.tracing.export.spool import folder_of, prepare
+
+        return prepare(folder_of(settings))
     from ddmiddleware.tracing.export.http import Connection, Unreachable
 
     connection = Connection(settings.agent_address, settings["DD_TRACE_AGENT_TIMEOUT_SECONDS"])

@@ -9,6 +9,8 @@ from ddmiddleware.tracing.settings_values import (
     boolean,
     compression,
     dogstatsd_url,
+    exporters,
+    folder,
     headers,
     host,
     http_url,
@@ -68,7 +70,12 @@ _PROPAGATION: tuple[Setting, ...] = ()
 _SAMPLING: tuple[Setting, ...] = ()
 
 _AGENT = (
-    Setting("DD_TRACE_AGENT_URL", agent_url, "", "Address of the collector or agent: http, https or unix:///path."),
+    Setting(
+        "DD_TRACE_AGENT_URL",
+        agent_url,
+        "",
+        "Address of the collector or agent: http, https or unix:///path; or file:///path, a spool.",
+    ),
     Setting(
         "DD_AGENT_HOST", host, "localhost", "Host of the agent, where no URL is given.", ("DD_TRACE_AGENT_HOSTNAME",)
     ),
@@ -130,6 +137,22 @@ _OTLP = (
 )
 
 _DELIVERY = (
+    Setting(
+        "DD_TRACE_EXPORTERS",
+        exporters,
+        ("agent",),
+        "Where traces go: agent, otlp, console and spool, separated by commas, or none.",
+        ("OTEL_TRACES_EXPORTER",),
+    ),
+    Setting(
+        "DD_TRACE_SPOOL_DIR",
+        folder,
+        "",
+        "Folder of the exporter spool; ~/.local/state/ddmiddleware/spool if neither it nor a file:// URL is given.",
+    ),
+    Setting(
+        "DD_TRACE_SPOOL_MAX_BYTES", whole, 64 << 20, "How large the spool may grow; then its oldest files are removed."
+    ),
     Setting("DD_TRACE_WRITER_INTERVAL_SECONDS", seconds, 1.0, "How long finished spans may wait before they are sent."),
     Setting(
         "DD_TRACE_WRITER_BUFFER_SIZE_BYTES", whole, 8 << 20, "How much is kept while the agent is away; then dropped."

@@ -80,17 +80,45 @@ def api_version(value: str) -> str:
     return value
 
 
+def exporters(value: str) -> tuple[str, ...]:
+    """Read where traces go: ``agent`` (or ``datadog``), ``otlp``, ``console`` and ``spool``; or ``none``."""
+    found: dict[str, None] = {}
+    for part in value.split(","):
+        word = part.strip().lower()
+        word = "agent" if word == "datadog" else word
+        if word not in ("agent", "otlp", "console", "spool", "none"):
+            raise ValueError("expected agent, otlp, console, spool or none, separated by commas")
+        found[word] = None
+    if "none" in found and len(found) > 1:
+        raise ValueError("expected none alone")
+    return tuple(found)
+
+
+def folder(value: str) -> str:
+    """Read the absolute path of a folder."""
+    import os
+
+    if not os.path.isabs(value) or "\0" in value:
+        raise ValueError("expected an absolute path")
+    return value
+
+
 def agent_url(value: str) -> str:
-    """Check an agent's address: ``http://host:port``, ``https://host:port`` or ``unix:///path``."""
-    from urllib.parse import urlsplit
+    """Check an agent's address: ``http://host:port``, ``https://host:port`` or ``unix:///path``.
+
+    ``file:///path`` stands for a folder that takes the agent's place: the spool.
+    """
+    from urllib.parse import unquote, urlsplit
 
     parts = urlsplit(value)
     if any(character <= " " for character in value):
         raise ValueError("expected no spaces")
     if parts.scheme in ("http", "https") and parts.hostname:
         _ = parts.port  # raises ValueError for what is no port
+    elif parts.scheme == "file" and len(parts.path) > 1 and not (parts.netloc or parts.query or parts.fragment):
+        folder(unquote(parts.path))
     elif not (parts.scheme == "unix" and parts.path and not parts.netloc):
-        raise ValueError("expected http://host:port, https://host:port or unix:///path")
+        raise ValueError("expected http://host:port, https://host:port, unix:///path or file:///path")
     return value
 
 

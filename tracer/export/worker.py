@@ -58,7 +58,9 @@ class Worker:
         self._waiting = 0
         self._dropped = 0
         self._dropped_chunks = 0
-        self._max_waiting: int = settings["DD_TRACE_WRITER_MAX_SPANS"]
+        # Where traces go nowhere, none may wait.
+        keeps = settings["DD_TRACE_EXPORTERS"] != ("none",)
+        self._max_waiting: int = settings["DD_TRACE_WRITER_MAX_SPANS"] if keeps else 0
         self._interval: float = settings["DD_TRACE_WRITER_INTERVAL_SECONDS"]
         self._exporters: list[Exporter] = []
         self._retired: list[Exporter] = []
@@ -79,8 +81,9 @@ class Worker:
         """Queue a finished chunk; where the queue is full it is dropped and counted."""
         spans = len(chunk)
         if self._waiting + spans > self._max_waiting:
-            self._dropped += spans
-            self._dropped_chunks += 1
+            if self._max_waiting:
+                self._dropped += spans
+                self._dropped_chunks += 1
             return
         self._waiting += spans
         self._queue.append(chunk)
@@ -204,9 +207,9 @@ class Worker:
 
     def _open(self) -> None:
         with forks_wait:
-            from ddmiddleware.tracing.export.agent import AgentExporter
+            from ddmiddleware.tracing.export.choice import open_exporters
 
-            self._exporters.append(AgentExporter(self._settings))
+            self._exporters.append(open_exporters(self._settings))
 
     def disown(self) -> None:
         """Let go, in a forked child, of what belongs to the parent's worker."""
