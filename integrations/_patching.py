@@ -228,7 +228,7 @@ class Integration:
     def adds(self, path: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
         """Decorate a function that returns what a class shall have at a path where only its instances have anything.
 
-        A data descriptor there comes before what the instances hold, and gives it back when it is gone.
+        An ``Over`` there comes before what the instances hold, and gives it back when it is gone.
         """
 
         def register(build: Callable[[Any], Any]) -> Callable[[Any], Any]:

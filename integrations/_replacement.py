@@ -24,6 +24,30 @@ class _Applied(NamedTuple):
     rebound: bool
 
 
+class Over:
+    """A data descriptor over what a class's instances hold under *name*; *read* makes of it what is found there.
+
+    What is stored stays as it is, and is what is found again once the descriptor is gone. The class itself still has no
+    such attribute.
+    """
+
+    def __init__(self, name: str, read: Callable[[Any], Any]) -> None:
+        self._name, self._read = name, read
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None or self._name not in instance.__dict__:
+            what = f"type object {owner.__name__!r}" if instance is None else f"{owner.__name__!r} object"
+            raise AttributeError(f"{what} has no attribute {self._name!r}")
+        return self._read(instance.__dict__[self._name])
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.__dict__[self._name] = value
+
+    def __delete__(self, instance: Any) -> None:
+        if instance.__dict__.pop(self._name, _ABSENT) is _ABSENT:
+            raise AttributeError(f"{type(instance).__name__!r} object has no attribute {self._name!r}")
+
+
 class Replacement:
     """A path ``module:Class.method`` or ``module:function``, and the function that makes what shall stand there."""
 
@@ -31,7 +55,7 @@ class Replacement:
         """*adds* says that the class has no such attribute, its instances do; *build* gets None then."""
         self.module, _, self._attribute = path.partition(":")
         self._build = build
-        self._adds = adds
+        self.adds = adds
         self._applied: _Applied | None = None
 
     def apply(self) -> None:
@@ -46,7 +70,7 @@ class Replacement:
         for parent in parents:
             owner = getattr(owner, parent, None)
         raw = _lookup(owner, name)
-        if raw is _ABSENT and self._adds and isinstance(owner, type):
+        if raw is _ABSENT and self.adds and isinstance(owner, type):
             raw = None
         elif raw is _ABSENT:
             return

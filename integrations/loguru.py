@@ -8,6 +8,7 @@ https://loguru.readthedocs.io
 from typing import Any
 
 from ddmiddleware.integrations._patching import Integration
+from ddmiddleware.integrations._replacement import Over
 from ddmiddleware.tracing import default_settings, default_tracer, guarded
 
 integration = Integration("loguru", requires="loguru>=0.4")
@@ -32,26 +33,16 @@ def emit(original: Any) -> Any:
 # may have no function of ours around them.
 @integration.adds("loguru._logger:Core.patcher")
 def patcher(original: Any) -> Any:
-    return _Patcher() if default_settings["DD_LOGS_INJECTION"] else original
+    return Over("patcher", _after_ours) if default_settings["DD_LOGS_INJECTION"] else original
 
 
-class _Patcher:
-    """Puts ours before what is stored on the instance under the same name."""
+def _after_ours(theirs: Any) -> Any:
+    def both(record: Any) -> None:
+        _complete(record)
+        if theirs:
+            theirs(record)
 
-    def __get__(self, core: Any, _owner: object) -> Any:
-        if core is None:
-            return self
-        theirs = core.__dict__.get("patcher")
-
-        def both(record: Any) -> None:
-            _complete(record)
-            if theirs:
-                theirs(record)
-
-        return both if integration.patched else theirs
-
-    def __set__(self, core: Any, theirs: Any) -> None:
-        core.__dict__["patcher"] = theirs
+    return both if integration.patched else theirs
 
 
 def _complete(record: Any) -> None:

@@ -4,6 +4,7 @@ https://www.structlog.org
 """
 
 from collections.abc import MutableMapping
+from functools import update_wrapper
 from types import MethodType
 from typing import Any
 
@@ -12,6 +13,7 @@ from structlog.dev import ConsoleRenderer
 from structlog.testing import LogCapture
 
 from ddmiddleware.integrations._patching import Integration
+from ddmiddleware.integrations._replacement import Over
 from ddmiddleware.tracing import default_settings, default_tracer, guarded
 
 integration = Integration("structlog", requires="structlog>=20.2")
@@ -33,23 +35,25 @@ def process_event(original: Any) -> Any:
 class _ProcessEvent:
     """A method that is called with one processor more than its logger has.
 
-    It is no function, for processors look up the stack for the first frame outside of structlog: ours would be it.
+    It is no function, for processors look up the stack for the first frame outside of structlog: ours would be it. Who
+    asks the class finds a function all the same.
     """
 
     def __init__(self, original: Any) -> None:
+        def processing(logger: Any, *args: Any, **kwargs: Any) -> Any:
+            return self.__get__(logger)(*args, **kwargs)
+
         self._original = original
+        self._function = update_wrapper(processing, original)
 
     def __get__(self, logger: Any, _owner: object = None) -> Any:
         if logger is None:
-            return self
+            return self._function
         caller = logger
         with guarded:
             if integration.patched:
                 caller = _Logger(logger, _with_ours(logger._processors))
         return MethodType(self._original, caller)
-
-    def __call__(self, logger: Any, *args: Any, **kwargs: Any) -> Any:
-        return self.__get__(logger)(*args, **kwargs)
 
 
 class _Logger:
@@ -91,20 +95,11 @@ def _complete(_logger: Any, _method: str, event: Any) -> Any:
 # put on the record goes first, for it is of the thread that logged.
 @integration.adds("structlog.stdlib:ProcessorFormatter.foreign_pre_chain")
 def foreign_pre_chain(original: Any) -> Any:
-    return _ForeignChain() if default_settings["DD_LOGS_INJECTION"] else original
+    return Over("foreign_pre_chain", _before_ours) if default_settings["DD_LOGS_INJECTION"] else original
 
 
-class _ForeignChain:
-    """Puts ours behind what is stored on the instance under the same name."""
-
-    def __get__(self, formatter: Any, _owner: object) -> Any:
-        if formatter is None:
-            return self
-        theirs = formatter.__dict__.get("foreign_pre_chain")
-        return [*(theirs or ()), _complete_foreign] if integration.patched else theirs
-
-    def __set__(self, formatter: Any, theirs: Any) -> None:
-        formatter.__dict__["foreign_pre_chain"] = theirs
+def _before_ours(theirs: Any) -> Any:
+    return [*(theirs or ()), _complete_foreign] if integration.patched else theirs
 
 
 def _complete_foreign(logger: Any, method: str, event: Any) -> Any:

@@ -22,13 +22,15 @@ from ddmiddleware.tracing import guarded
 
 pytestmark = pytest.mark.filterwarnings("ignore:starlette.middleware.wsgi is deprecated")
 
-TARGETS = [
-    (name, f"{replacement.module}:{replacement._attribute}")
+REPLACED = [
+    (name, f"{replacement.module}:{replacement._attribute}", replacement.adds)
     for name in sorted(TABLE.keys() - {"otel"})  # which replaces no function but OpenTelemetry's own registers
     for integration in [importlib.import_module(TABLE[name].loads).integration]
     for part in (integration, *integration._parts)
     for replacement in part._replacements
 ]
+TARGETS = [(name, path) for name, path, adds in REPLACED if not adds]
+ADDED = [(name, path) for name, path, adds in REPLACED if adds]
 
 
 def resolve(path: str) -> tuple[Any, str]:
@@ -84,6 +86,8 @@ FUNCTION_PROBES: dict[str, Callable[[Any], Any]] = {
 # connect is a built-in function, and what stands for it is not: it is a static method, which binds to nothing either.
 EXPECTED = {
     "sqlite3:connect": {"type", "static type", "isbuiltin", "ismethoddescriptor", "annotations", "self"},
+    # A descriptor, which leaves no frame behind; what it gives is a function.
+    "structlog._base:BoundLoggerBase._process_event": {"static type"},
 }
 CLASS_PROBES: dict[str, Callable[[Any], Any]] = {
     "type": type,
@@ -125,6 +129,31 @@ def test_nothing_looks_different(name: str, path: str) -> None:
     unpatch(name)
     assert look(path) == (function, owner)
     assert getattr(*resolve(path)) is before
+
+
+@pytest.mark.parametrize(("name", "path"), ADDED)
+def test_what_a_class_has_more_hardly_shows(name: str, path: str) -> None:
+    owner, attribute = resolve(path)
+
+    def classes() -> dict[str, Any]:
+        return {key: shown(partial(probe, owner)) for key, probe in CLASS_PROBES.items()}
+
+    before = classes()
+    patch(**{name: True})
+    patched = classes()
+    assert attribute in vars(owner)
+    assert not hasattr(owner, attribute)
+    assert {key for key, value in patched.items() if value != before[key]} == {"names", "own names"}
+    empty = owner.__new__(owner)
+    with pytest.raises(AttributeError, match=f"object has no attribute '{attribute}'"):
+        getattr(empty, attribute)
+    with pytest.raises(AttributeError, match=attribute):
+        delattr(empty, attribute)
+    setattr(empty, attribute, None)
+    assert vars(empty) == {attribute: None}
+    delattr(empty, attribute)
+    unpatch(name)
+    assert classes() == before
 
 
 def test_subclasses_made_before_and_after() -> None:

@@ -21,8 +21,8 @@ def test_a_row(row: Any, caplog: pytest.LogCaptureFixture) -> None:
     settings[row.name] = "from code"
     assert settings[row.name] == "from code"
     for name in [] if row.name.startswith("OTEL_EXPORTER_") else row.aliases:
-        text = {int: "77", bool: "false"}.get(type(row.default), "aliased")
-        assert str(Settings({name: text})[row.name]).lower() == text
+        text = {int: "77", bool: "false", tuple: "none"}.get(type(row.default), "aliased")
+        assert Settings({name: text})[row.name] == row.parse(text)
     assert row.help.endswith(".")
     assert caplog.records == []
 
@@ -54,6 +54,8 @@ def test_a_bad_value_warns_once_and_the_default_is_used(
         ("DD_PATCH_MODULES", "redis:false,httpx:true", {"redis": False, "httpx": True}),
         ("DD_TRACE_AGENT_URL", "unix:///var/run/a.sock", "unix:///var/run/a.sock"),
         ("DD_TRACE_AGENT_URL", "https://[::1]:8126/x", "https://[::1]:8126/x"),
+        ("DD_TRACE_AGENT_URL", "file:///var/spool/app", "file:///var/spool/app"),
+        ("DD_TRACE_SPOOL_DIR", "/var/spool/app", "/var/spool/app"),
         ("DD_TRACE_HTTP_SERVER_ERROR_STATUSES", "404, 500-502", frozenset((404, 500, 501, 502))),
     ],
 )
@@ -74,6 +76,12 @@ def test_a_value(name: str, text: str, value: object) -> None:
         ("DD_TRACE_AGENT_URL", "http://host\r\n"),
         ("DD_TRACE_AGENT_URL", "unix://"),
         ("DD_TRACE_AGENT_URL", "unix://relative/a.sock"),
+        ("DD_TRACE_AGENT_URL", "file://"),
+        ("DD_TRACE_AGENT_URL", "file:///"),
+        ("DD_TRACE_AGENT_URL", "file://relative/spool"),
+        ("DD_TRACE_AGENT_URL", "file:///a%00b"),
+        ("DD_TRACE_AGENT_URL", "file:///a?b"),
+        ("DD_TRACE_SPOOL_DIR", "relative/spool"),
         ("DD_TRACE_AGENT_PORT", "99999"),
         ("DD_TRACE_AGENT_PORT", "0"),
         ("DD_AGENT_HOST", "http://host"),
