@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +20,7 @@ from ddmiddleware.tracing.settings import Settings
 from tests.recording_agent import RecordingAgent, plain
 from tests.tracer.conftest import MakeTracer
 from tests.tracer.expected import child, root
+from tests.tracer.otlp_receiver import OtlpReceiver
 from tests.tracer.processes import run
 
 
@@ -66,19 +70,60 @@ print(threading.active_count(), [name for name in sys.modules if name.startswith
     assert out == "1 []\n"
 
 
-def test_several_at_once(
-    agent: RecordingAgent, make_tracer: MakeTracer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tracer = make_tracer(agent.url, DD_TRACE_EXPORTERS="agent,console,spool", DD_TRACE_SPOOL_DIR=str(tmp_path))
-    with tracer.trace("a") as span:
-        tracer.trace("b").finish()
-        span.set_link(1, 2)
+@pytest.fixture
+def receiver() -> Iterator[OtlpReceiver]:
+    """A collector of OTLP."""
+    with OtlpReceiver() as receiver:
+        yield receiver
+
+
+def test_otlp_alone(receiver: OtlpReceiver, make_tracer: MakeTracer) -> None:
+    tracer = make_tracer("", OTEL_TRACES_EXPORTER="otlp", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    tracer.trace("a").finish()
     assert tracer.flush()
+    assert [request.path for request in receiver.requests] == ["/v1/traces"]
+    assert [span["name"] for span in receiver.spans] == ["a"]
+
+
+def test_all_at_once(
+    agent: RecordingAgent,
+    receiver: OtlpReceiver,
+    make_tracer: MakeTracer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """None sees what another one has made of a span."""
+    others = "agent,console,spool"
+    tracers = [
+        make_tracer(
+            agent.url,
+            DD_TRACE_EXPORTERS=exporters,
+            DD_TRACE_SPOOL_DIR=str(tmp_path),
+            OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        )
+        for exporters in (f"{others},otlp", "otlp")
+    ]
+    for tracer in tracers:
+        with tracer.trace("a") as span:
+            tracer.trace("b").finish()
+            span.set_link(1, 2)
+            span.add_event("moment", {"key": "value"}, 10**18)
+        assert tracer.flush()
     assert plain(agent.spans)[1] == child("b", 2)
     (file,) = tmp_path.iterdir()
     assert file.read_bytes() == agent.requests[0].body
-    assert capsys.readouterr().err.count("\n") == 3
-    assert tracer.stats()["sent"] == 3 * 2
+    together, alone = ([_lasting(span) for span in receiver.spans[begin : begin + 2]] for begin in (0, 2))
+    assert together == alone
+    assert [re.sub(r"\d+\.?\d* [mu]?s", "TIME", line) for line in capsys.readouterr().err.splitlines()[1:]] == [
+        "  a [shop] TIME",
+        "  └─ b [shop] TIME",
+    ]
+    assert [tracer.stats()["sent"] for tracer in tracers] == [2 * 4, 2]
+
+
+def _lasting(span: dict[str, Any]) -> dict[str, Any]:
+    """Return what is the same whenever a span is made."""
+    return {key: value for key, value in span.items() if not key.endswith("_id") and key != "duration"}
 
 
 class _Broken:

@@ -21,7 +21,9 @@ _CHUNKS = 1000  # waiting to be written
 _TEXT = 100
 _VALUE = 40
 # What is told otherwise, or the same for all spans of a service.
-_UNTOLD = frozenset(("component", "env", "language", "process_id", "runtime-id", "span.kind", "thread.name", "version"))
+_UNTOLD = frozenset(
+    ("component", "env", "events", "language", "process_id", "runtime-id", "span.kind", "thread.name", "version")
+)
 _BRANCHES = (("├─ ", "└─ ", "│  ", "   "), ("|- ", "`- ", "|  ", "   "))
 _NAME, _TIME, _ERROR, _FAINT = "1", "36", "31;1", "2"
 
