@@ -7,11 +7,19 @@ servers that leave by a signal and so run no exit handlers.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
 from ddmiddleware._request import KEY, Request
-from ddmiddleware.tracing import EXTRACTED_HEADERS, active, default_settings, default_tracer, guarded, loop_meter
+from ddmiddleware.tracing import (
+    EXTRACTED_HEADERS,
+    EXTRACTED_PREFIX,
+    active,
+    default_settings,
+    default_tracer,
+    guarded,
+    loop_meter,
+)
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -88,6 +96,8 @@ def _begin(scope: Scope, component: str) -> Request | None:
             key, text = _HEADERS[name], value.decode("latin-1")
             # RFC 9110, section 5.3: a repeated header is a list. Of traceparent there must be no two: none is valid.
             found[key] = f"{found[key]},{text}" if key in found else text
+    if EXTRACTED_PREFIX:
+        found.update(_prefixed(scope))
     host = found.pop("host", None)
     if host is None:
         host, port = scope.get("server") or ("", None)
@@ -103,6 +113,13 @@ def _begin(scope: Scope, component: str) -> Request | None:
     request = Request(component, scope.get("method", "GET"), url, agent, found, root)
     scope[KEY] = request
     return request
+
+
+def _prefixed(scope: Scope) -> Iterator[tuple[str, str]]:
+    prefix = EXTRACTED_PREFIX.encode()
+    for name, value in scope["headers"]:
+        if name.startswith(prefix):
+            yield name.decode("latin-1"), value.decode("latin-1")
 
 
 def _template(root: str, params: dict[str, Any]) -> str:

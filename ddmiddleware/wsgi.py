@@ -11,13 +11,29 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ddmiddleware._request import KEY, Request
-from ddmiddleware.tracing import EXTRACTED_HEADERS, Context, Span, active, default_tracer, guarded
+from ddmiddleware.tracing import (
+    EXTRACTED_HEADERS,
+    EXTRACTED_PREFIX,
+    LEADING_HEADERS,
+    Context,
+    Span,
+    active,
+    default_tracer,
+    guarded,
+)
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
-_HEADERS = {"HTTP_" + name.upper().replace("-", "_"): name for name in EXTRACTED_HEADERS}
+
+def _key(name: str) -> str:
+    return "HTTP_" + name.upper().replace("-", "_")
+
+
+_HEADERS = {_key(name): name for name in EXTRACTED_HEADERS}
+_LEADING = frozenset(map(_key, LEADING_HEADERS))
+_PREFIX = _key(EXTRACTED_PREFIX)
 
 
 class TraceMiddleware:
@@ -71,8 +87,10 @@ def _begin(environ: Environ, component: str) -> Request | None:
             outer.adopt(component)
         return None
     headers = {}
-    if "HTTP_TRACEPARENT" in environ or "HTTP_X_DATADOG_TRACE_ID" in environ:
+    if not environ.keys().isdisjoint(_LEADING):
         headers = {name: environ[key] for key, name in _HEADERS.items() if key in environ}
+    if EXTRACTED_PREFIX:
+        headers.update((_name(key), environ[key]) for key in environ if key.startswith(_PREFIX))
     host = environ.get("HTTP_HOST") or f"{environ.get('SERVER_NAME', '')}:{environ.get('SERVER_PORT', '')}"
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     if not path.isascii():  # PEP 3333: text that stands for bytes
@@ -81,6 +99,10 @@ def _begin(environ: Environ, component: str) -> Request | None:
     request = Request(component, environ.get("REQUEST_METHOD", "GET"), url, environ.get("HTTP_USER_AGENT", ""), headers)
     environ[KEY] = request
     return request
+
+
+def _name(key: str) -> str:
+    return key.removeprefix("HTTP_").lower().replace("_", "-")
 
 
 def _responding(request: Request, start_response: StartResponse) -> StartResponse:

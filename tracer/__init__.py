@@ -24,12 +24,20 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ddmiddleware.tracing.propagation import EXTRACTED as EXTRACTED_HEADERS
+    from ddmiddleware.tracing.propagation import LEADING as LEADING_HEADERS
+    from ddmiddleware.tracing.propagation import MARK as INJECTED_MARK
+    from ddmiddleware.tracing.propagation import PREFIX as EXTRACTED_PREFIX
     from ddmiddleware.tracing.propagation import extract as extract_headers
+    from ddmiddleware.tracing.propagation import inject as written_headers
     from ddmiddleware.tracing.propagation import inject_into as inject_headers
+    from ddmiddleware.tracing.propagation import may_reach as may_propagate_to
     from ddmiddleware.tracing.provider import BaseContextProvider as BaseContextProvider
 
 __all__ = [
     "EXTRACTED_HEADERS",
+    "EXTRACTED_PREFIX",
+    "INJECTED_MARK",
+    "LEADING_HEADERS",
     "SETTINGS_TABLE",
     "BaseContextProvider",
     "Context",
@@ -48,9 +56,11 @@ __all__ = [
     "guarded",
     "inject_headers",
     "loop_meter",
+    "may_propagate_to",
     "reach",
     "report_runtime_metrics",
     "warn",
+    "written_headers",
 ]
 
 default_tracer = Tracer()
@@ -80,8 +90,13 @@ def reach(settings: Settings = default_settings) -> str:
 _LAZY = {
     "BaseContextProvider": ("provider", "BaseContextProvider"),
     "EXTRACTED_HEADERS": ("propagation", "EXTRACTED"),
+    "EXTRACTED_PREFIX": ("propagation", "PREFIX"),
+    "INJECTED_MARK": ("propagation", "MARK"),
+    "LEADING_HEADERS": ("propagation", "LEADING"),
     "extract_headers": ("propagation", "extract"),
     "inject_headers": ("propagation", "inject_into"),
+    "may_propagate_to": ("propagation", "may_reach"),
+    "written_headers": ("propagation", "inject"),
 }
 
 

@@ -21,5 +21,6 @@ SPAN_MEASURED_KEY = "_dd.measured"
 
 DECISION_MAKER = "_dd.p.dm"
 HIGH_TRACE_ID = "_dd.p.tid"
+LAST_PARENT_KEY = "_dd.parent_id"
 ORIGIN_KEY = "_dd.origin"
 SAMPLING_PRIORITY = "_sampling_priority_v1"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Propagated:
     """What a trace carries beside its ids, from service to service."""
 
-    __slots__ = ("baggage", "origin", "priority", "tags", "tracestate")
+    __slots__ = ("baggage", "origin", "priority", "random", "tags", "tracestate")
 
     def __init__(
         self,
@@ -27,12 +27,15 @@ class Propagated:
         tags: dict[str, str] | None = None,
         baggage: dict[str, str] | None = None,
         tracestate: str = "",
+        random: bool = False,
     ) -> None:
         self.priority = priority
         self.origin = origin
         self.tags = tags or {}
         self.baggage = baggage or {}
         self.tracestate = tracestate
+        # Whether the low 56 bits of the trace id are known to be random (W3C Trace Context, section 3.2.2.3.2).
+        self.random = random
 
 
 class LocalTrace(Propagated):
@@ -47,12 +50,14 @@ class LocalTrace(Propagated):
             self.tags: dict[str, str] = {}
             self.baggage: dict[str, str] = {}
             self.tracestate = ""
+            self.random = False
         else:
             self.priority = remote.priority
             self.origin = remote.origin
             self.tags = dict(remote.tags)
             self.baggage = dict(remote.baggage)
             self.tracestate = remote.tracestate
+            self.random = remote.random
         self.tracer = tracer
         self.flush_at = tracer.partial_flush_spans
         self.open = 0
@@ -68,7 +73,7 @@ class Context:
     *trace_id* is 128 bits wide, *span_id* 64; *sampling_priority* is one of -1, 0, 1, 2 or None where undecided.
     """
 
-    __slots__ = ("_propagated", "span_id", "trace_id")
+    __slots__ = ("_links", "_propagated", "span_id", "trace_id")
 
     def __init__(
         self,
@@ -79,11 +84,14 @@ class Context:
         meta: dict[str, str] | None = None,
         baggage: dict[str, str] | None = None,
         tracestate: str = "",
+        random: bool = False,
+        links: list[dict[str, object]] | None = None,
         propagated: Propagated | None = None,
     ) -> None:
         self.trace_id = trace_id
         self.span_id = span_id
-        self._propagated = propagated or Propagated(sampling_priority, dd_origin, meta, baggage, tracestate)
+        self._links = links  # what the first span under it is linked to
+        self._propagated = propagated or Propagated(sampling_priority, dd_origin, meta, baggage, tracestate, random)
 
     @property
     def sampling_priority(self) -> int | None:
@@ -140,6 +148,8 @@ class Context:
                 dict(carried.tags),
                 dict(carried.baggage),
                 carried.tracestate,
+                carried.random,
+                self._links and list(self._links),
             ),
         )
 

@@ -12,6 +12,11 @@ def trace_id() -> int:
     return int(time.time()) << 96 | (random_bits(64) or 1)
 
 
+def short_trace_id() -> int:
+    """Return a 64-bit id, for services that know no longer ones."""
+    return random_bits(64) or 1
+
+
 def reseed() -> None:
     """Start a new random sequence; a forked child calls it, or it would repeat its parent's ids."""
     _random.seed()

@@ -10,10 +10,12 @@ from ddmiddleware.tracing.settings_values import (
     compression,
     dogstatsd_url,
     exporters,
+    extract_behavior,
     folder,
     headers,
     host,
     http_url,
+    keys,
     milliseconds,
     otlp_protocol,
     pairs,
@@ -21,7 +23,9 @@ from ddmiddleware.tracing.settings_values import (
     seconds,
     statuses,
     switches,
+    tags_length,
     whole,
+    words,
 )
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
@@ -65,7 +69,49 @@ _SWITCHES = (
     Setting("DD_PATCH_MODULES", switches, {}, "Integrations to switch, for patch_all: redis:false,httpx:true."),
 )
 
-_PROPAGATION: tuple[Setting, ...] = ()
+_PROPAGATION = (
+    Setting(
+        "DD_TRACE_PROPAGATION_STYLE",
+        words,
+        ("datadog", "tracecontext", "baggage"),
+        "Formats of trace headers, the leading one first: datadog, tracecontext, b3multi, b3, baggage, none.",
+        ("OTEL_PROPAGATORS",),
+    ),
+    Setting("DD_TRACE_PROPAGATION_STYLE_EXTRACT", words, (), "Those of requests that come in, where they differ."),
+    Setting("DD_TRACE_PROPAGATION_STYLE_INJECT", words, (), "Those of requests that go out, where they differ."),
+    Setting(
+        "DD_TRACE_PROPAGATION_EXTRACT_FIRST",
+        boolean,
+        False,
+        "Look no further than the first format that a valid context came in.",
+    ),
+    Setting(
+        "DD_TRACE_PROPAGATION_BEHAVIOR_EXTRACT",
+        extract_behavior,
+        "continue",
+        "What becomes of an incoming trace: continue, restart (a new one, linked to it) or ignore.",
+    ),
+    Setting(
+        "DD_TRACE_PROPAGATION_HOSTS",
+        words,
+        (),
+        "Hosts that trace headers are sent to, such as *.example.com,10.*; all if unset.",
+    ),
+    Setting("DD_TRACE_PROPAGATION_HTTP_BAGGAGE_ENABLED", boolean, False, "Use the older headers ot-baggage-* as well."),
+    Setting(
+        "DD_TRACE_X_DATADOG_TAGS_MAX_LENGTH",
+        tags_length,
+        512,
+        "The most characters of x-datadog-tags that are sent, up to 512; 0 for no such header.",
+    ),
+    Setting(
+        "DD_TRACE_BAGGAGE_TAG_KEYS",
+        keys,
+        ("user.id", "account.id", "session.id"),
+        "Baggage that becomes a tag (baggage.<key>) of the first span in a process; * for all of it.",
+    ),
+    Setting("DD_TRACE_128_BIT_TRACEID_GENERATION_ENABLED", boolean, True, "Make trace ids of 128 bits, not of 64."),
+)
 
 _SAMPLING: tuple[Setting, ...] = ()
 

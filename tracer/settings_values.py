@@ -190,3 +190,29 @@ def dogstatsd_url(value: str) -> str:
     elif not (parts.scheme == "unix" and parts.path and not parts.netloc):
         raise ValueError("expected udp://host:port or unix:///path")
     return value
+
+
+def keys(value: str) -> tuple[str, ...]:
+    """Read names, separated by commas."""
+    return tuple(part for word in value.split(",") if (part := word.strip()))
+
+
+def words(value: str) -> tuple[str, ...]:
+    """Read names whose case does not matter, separated by commas."""
+    return keys(value.lower())
+
+
+def extract_behavior(value: str) -> str:
+    """Read what becomes of an incoming trace."""
+    word = value.strip().lower()
+    if word not in ("continue", "restart", "ignore"):
+        raise ValueError("expected continue, restart or ignore")
+    return word
+
+
+def tags_length(value: str) -> int:
+    """Read how long ``x-datadog-tags`` may get; 512 is what its readers take."""
+    number = int(value)
+    if not 0 <= number <= 512:
+        raise ValueError("expected a number between 0 and 512")
+    return number

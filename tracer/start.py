@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from time import monotonic_ns
 
+from ddmiddleware.tracing.constants import LAST_PARENT_KEY
 from ddmiddleware.tracing.ids import random_bits
 from ddmiddleware.tracing.span import Span
+from ddmiddleware.tracing.text import text
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
@@ -47,3 +49,16 @@ def start(
     trace.open += 1
     span.start_ns = monotonic_ns() + trace.clock_offset
     return span
+
+
+def take_over(parent: Context, root: Span, trace: LocalTrace, baggage_tags: tuple[str, ...]) -> None:
+    """Give a local root what the headers said of it alone, and of what they carried that which is to be seen on it."""
+    if parent._links:
+        root._links = [*(root._links or ()), *parent._links]
+    last_parent = trace.tags.pop(LAST_PARENT_KEY, None)
+    if last_parent:
+        root._meta[LAST_PARENT_KEY] = last_parent
+    if trace.baggage and baggage_tags:
+        for key in list(trace.baggage) if "*" in baggage_tags else baggage_tags:
+            if key in trace.baggage:
+                root._meta[f"baggage.{key}"] = text(trace.baggage[key])

@@ -8,7 +8,7 @@ from ddmiddleware.tracing.constants import AUTO_KEEP, DECISION_MAKER
 from ddmiddleware.tracing.context import Context, ContextProvider, LocalTrace, active
 from ddmiddleware.tracing.export.worker import Worker
 from ddmiddleware.tracing.guard import guard
-from ddmiddleware.tracing.ids import trace_id
+from ddmiddleware.tracing.ids import short_trace_id, trace_id
 from ddmiddleware.tracing.log import warn
 from ddmiddleware.tracing.noop import NOOP
 from ddmiddleware.tracing.pipeline import Pipeline
@@ -16,7 +16,7 @@ from ddmiddleware.tracing.process import at_fork, process
 from ddmiddleware.tracing.settings import Settings
 from ddmiddleware.tracing.settings import settings as default_settings
 from ddmiddleware.tracing.span import Span
-from ddmiddleware.tracing.start import start
+from ddmiddleware.tracing.start import start, take_over
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class Tracer:
         self.wrap_executor: Callable[..., Any] | None = None
         self._provider: ContextProvider | BaseContextProvider = ContextProvider()
         self.service: str = settings.service
+        self._new_trace_id = trace_id if settings["DD_TRACE_128_BIT_TRACEID_GENERATION_ENABLED"] else short_trace_id
+        self._baggage_tags: tuple[str, ...] = settings["DD_TRACE_BAGGAGE_TAG_KEYS"]
         self._tags: dict[str, object] = {}
         self._on_start: tuple[Callable[[Span], object], ...] = ()
         self._complained = False
@@ -196,13 +198,16 @@ class Tracer:
             ids = parent.trace_id, parent.span_id or None
         else:
             trace = LocalTrace(self, None if parent is None else parent._propagated)
-            ids = trace_id(), None
+            trace.random = True
+            ids = self._new_trace_id(), None
         if trace.priority is None:
             trace.priority = AUTO_KEEP
             trace.tags.setdefault(DECISION_MAKER, "-0")
         span = start(name, service or self.service, resource, span_type, trace, ids[0], ids[1], None, previous)
         if ended is not None:
             span.link_span(ended.context)
+        if parent is not None:
+            take_over(parent, span, trace, self._baggage_tags)
         return span
 
     def wrap(

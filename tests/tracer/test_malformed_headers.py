@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from ddmiddleware.tracing import extract_headers, propagation
+from ddmiddleware.tracing import extract_headers
+from ddmiddleware.tracing.propagation import propagator
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("traceparent", "00-nonsense" + "x" * 1_000_000), ("x-datadog-trace-id", "0xff\r\nInjected: 1")]
+    ("name", "value"),
+    [
+        ("traceparent", "00-nonsense" + "x" * 1_000_000),
+        ("x-datadog-trace-id", "0xff\r\nInjected: 1"),
+        ("baggage", "=" * 1_000_000),
+    ],
 )
 def test_one_line_once(
     name: str, value: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(propagation, "_complained", set())
+    monkeypatch.setattr(propagator, "_complained", set())
     for _ in range(3):
         assert extract_headers({name: value}) is None
     (record,) = caplog.records

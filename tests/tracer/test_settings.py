@@ -57,6 +57,10 @@ def test_a_bad_value_warns_once_and_the_default_is_used(
         ("DD_TRACE_AGENT_URL", "file:///var/spool/app", "file:///var/spool/app"),
         ("DD_TRACE_SPOOL_DIR", "/var/spool/app", "/var/spool/app"),
         ("DD_TRACE_HTTP_SERVER_ERROR_STATUSES", "404, 500-502", frozenset((404, 500, 501, 502))),
+        ("DD_TRACE_PROPAGATION_STYLE", "B3Multi, tracecontext,", ("b3multi", "tracecontext")),
+        ("DD_TRACE_PROPAGATION_BEHAVIOR_EXTRACT", "Restart", "restart"),
+        ("DD_TRACE_BAGGAGE_TAG_KEYS", "user.ID, *", ("user.ID", "*")),
+        ("DD_TRACE_X_DATADOG_TAGS_MAX_LENGTH", "0", 0),
     ],
 )
 def test_a_value(name: str, text: str, value: object) -> None:
@@ -91,6 +95,8 @@ def test_a_value(name: str, text: str, value: object) -> None:
         ("DD_TRACE_WRITER_MAX_SPANS", "0"),
         ("DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS", "3601"),
         ("DD_TRACE_API_VERSION", "v0.3"),
+        ("DD_TRACE_PROPAGATION_BEHAVIOR_EXTRACT", "refuse"),
+        ("DD_TRACE_X_DATADOG_TAGS_MAX_LENGTH", "513"),
     ],
 )
 def test_no_such_value(name: str, text: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,19 +7,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from ddmiddleware.tracing.constants import DECISION_MAKER, HIGH_TRACE_ID
 from ddmiddleware.tracing.context import Context, Propagated
+from ddmiddleware.tracing.propagation.tags import ERROR, KEY, VALUE, is_decision, priority
 
+NAMES = (
+    "x-datadog-trace-id",
+    "x-datadog-parent-id",
+    "x-datadog-sampling-priority",
+    "x-datadog-origin",
+    "x-datadog-tags",
+)
+TAGS_MAX = 512
 _LOW_64 = (1 << 64) - 1
-_TAGS_MAX = 512
 _ORIGIN_MAX = 256
-_ID = re.compile(r"\d{1,20}", re.ASCII)
-_PRIORITY = re.compile(r"-?\d{1,3}", re.ASCII)
+_SHORT = 32  # no id or priority is longer, spaces around it included
+_PRIORITIES = {"-1": -1, "0": 0, "1": 1, "2": 2}
 _HIGH_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
-_DECISION = re.compile(r"-\d{1,3}", re.ASCII)
-_KEY = re.compile(r"[!-+\--<>-~]+")  # printable ASCII but , =
-_VALUE = re.compile(r"[ -+\--~]+")  # printable ASCII but ,
+_PAIR = r"[!-+\--<>-~]+= *[!-+\--~][ -+\--~]*"  # tags.KEY and tags.VALUE, with spaces around the value
+_PAIRS = re.compile(f"{_PAIR}(?:,{_PAIR})*")
 
 
 def extract(headers: Mapping[str, str]) -> Context | None:
@@ -29,72 +37,78 @@ def extract(headers: Mapping[str, str]) -> Context | None:
         return None
     context = Context(trace_id, _id(headers.get("x-datadog-parent-id", "")) or None)
     carried = context._propagated
-    priority = headers.get("x-datadog-sampling-priority", "").strip()
-    if _PRIORITY.fullmatch(priority):
-        carried.priority = int(priority)
-    origin = headers.get("x-datadog-origin", "").strip()
-    if len(origin) <= _ORIGIN_MAX and _VALUE.fullmatch(origin):
-        carried.origin = origin
-    high = _read_tags(headers.get("x-datadog-tags", ""), carried)
-    context.trace_id = high << 64 | trace_id
+    text = headers.get("x-datadog-sampling-priority", "")
+    if len(text) <= _SHORT:
+        carried.priority = _PRIORITIES[text] if text in _PRIORITIES else priority(text.strip())
+    origin = headers.get("x-datadog-origin")
+    if origin and len(origin) <= _ORIGIN_MAX and VALUE.fullmatch(origin.strip()):
+        carried.origin = origin.strip()
+    tags = headers.get("x-datadog-tags")
+    if tags:
+        context.trace_id = _read_tags(tags, carried) << 64 | trace_id
     return context
 
 
 def _id(value: str) -> int:
+    if len(value) > _SHORT:
+        return 0
     value = value.strip()
-    number = int(value) if _ID.fullmatch(value) else 0
+    if not (value.isdecimal() and value.isascii()):
+        return 0
+    number = int(value)
     return number if number <= _LOW_64 else 0
 
 
 def _read_tags(value: str, carried: Propagated) -> int:
     """Take the ``_dd.p.*`` pairs over; return the trace id's high half, which is not kept among them."""
     high = 0
-    if not value:
+    tags = carried.tags
+    if len(value) > TAGS_MAX:
+        tags[ERROR] = "extract_max_size"
         return high
-    if len(value) > _TAGS_MAX:
-        carried.tags["_dd.propagation_error"] = "extract_max_size"
+    if not _PAIRS.fullmatch(value):
+        tags[ERROR] = "decoding_error"
         return high
     for pair in value.split(","):
-        key, equals, text = pair.partition("=")
-        text = text.strip()
-        if not equals or not _KEY.fullmatch(key) or not _VALUE.fullmatch(text):
-            carried.tags = {"_dd.propagation_error": "decoding_error"}
-            return 0
+        key, _, text = pair.partition("=")
+        text = text.strip(" ")
         if key == HIGH_TRACE_ID:
             if _HIGH_ID.fullmatch(text) and int(text, 16):
                 high = int(text, 16)
             else:
-                carried.tags["_dd.propagation_error"] = f"malformed_tid {text}"
+                tags[ERROR] = f"malformed_tid {text}"
         elif key == DECISION_MAKER:
-            if _DECISION.fullmatch(text) and int(text) >= -255:
-                carried.tags[key] = text
+            if is_decision(text):
+                tags[key] = text
         elif key.startswith("_dd.p.") and key != "_dd.p.upstream_services":
-            carried.tags[key] = text
+            tags[key] = text
     return high
 
 
-def inject(context: Context, headers: dict[str, str]) -> None:
-    """Write the ``x-datadog-*`` headers into *headers*."""
+@lru_cache(maxsize=256)  # they are few and mostly the same
+def _pair(key: str, value: str) -> str:
+    value = value.strip()
+    return f"{key}={value}" if KEY.fullmatch(key) and VALUE.fullmatch(value) else ""
+
+
+def inject(context: Context, headers: dict[str, str], tags_max: int = TAGS_MAX) -> None:
+    """Write the ``x-datadog-*`` headers into *headers*; tags that take over *tags_max* characters are not sent."""
     carried = context._propagated
     trace_id = context.trace_id or 0
     headers["x-datadog-trace-id"] = str(trace_id & _LOW_64)
     headers["x-datadog-parent-id"] = str(context.span_id)
     if carried.priority is not None:
         headers["x-datadog-sampling-priority"] = str(carried.priority)
-    if carried.origin and _VALUE.fullmatch(carried.origin):
-        headers["x-datadog-origin"] = carried.origin
-    pairs = []
-    for key, value in list(carried.tags.items()):
-        if not key.startswith("_dd.p."):
-            continue
-        if not _KEY.fullmatch(key) or not _VALUE.fullmatch(value):
-            carried.tags["_dd.propagation_error"] = "encoding_error"
-            return
-        pairs.append(f"{key}={value}")
+    if carried.origin and len(carried.origin) <= _ORIGIN_MAX and VALUE.fullmatch(carried.origin.strip()):
+        headers["x-datadog-origin"] = carried.origin.strip()
+    pairs = [_pair(key, value) for key, value in carried.tags.copy().items() if key.startswith("_dd.p.")]
+    if "" in pairs:
+        carried.tags[ERROR] = "encoding_error"
+        return
     if trace_id >> 64:
         pairs.append(f"{HIGH_TRACE_ID}={trace_id >> 64:016x}")
     tags = ",".join(pairs)
-    if len(tags) > _TAGS_MAX:
-        carried.tags["_dd.propagation_error"] = "inject_max_size"
+    if len(tags) > tags_max:
+        carried.tags[ERROR] = "inject_max_size" if tags_max else "disabled"
     elif tags:
         headers["x-datadog-tags"] = tags

@@ -7,87 +7,157 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
-from ddmiddleware.tracing.constants import AUTO_KEEP, AUTO_REJECT
+from ddmiddleware.tracing.constants import AUTO_KEEP, AUTO_REJECT, DECISION_MAKER, LAST_PARENT_KEY
 from ddmiddleware.tracing.context import Context, Propagated
+from ddmiddleware.tracing.propagation.tags import KEY, is_decision, priority
 
+NAMES = ("traceparent", "tracestate")
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 _TRACEPARENT_MAX = 512
+_SAMPLED, _RANDOM = 1, 2  # section 3.2.2.3; all other flags must be zero
 _STATE_MAX = 512  # section 3.3.1.5 asks to propagate at least that much
 _STATE_READ_MAX = 2048
 _MEMBERS_MAX = 32
 # Sections 3.3.1.3.1 and 3.3.1.3.2: a key, and a value of printable ASCII but , and =
 _MEMBER = re.compile(r"[a-z0-9][a-z0-9_\-*/@]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]")
 _OURS_MAX = 256
-_KEY_UNSAFE = re.compile(r"[^!-+\--:<>-~]")  # outside printable ASCII, or one of , ; =
+_SPAN_ID = re.compile(r"[0-9a-f]{16}")
+_KEY_UNSAFE = re.compile(r"[^!-+\--9<>-~]")  # outside printable ASCII, or one of , : ; =
 _VALUE_UNSAFE = re.compile(r"[^ -+\--:<-}]")  # outside printable ASCII, or one of , ; ~
+_FIRST = {DECISION_MAKER: 0, "_dd.p.usr.id": 1}
 
 
-def extract(headers: Mapping[str, str]) -> Context | None:
-    """Read a context from lower-case *headers*; None where they hold no valid ``traceparent`` (sections 3.2, 4.3)."""
-    value = headers.get("traceparent", "").strip(" \t")
-    found = _TRACEPARENT.fullmatch(value) if len(value) <= _TRACEPARENT_MAX else None
+def extract(headers: Mapping[str, str], known: Context | None = None) -> Context | None:
+    """Read a context from lower-case *headers*; None where they hold no valid ``traceparent`` (sections 3.2, 4.3).
+
+    Where its span is that of *known*, read from other headers, no more than other vendors' members are of interest.
+    """
+    value = headers.get("traceparent")
+    if not value or len(value) > _TRACEPARENT_MAX:
+        return None
+    found = _TRACEPARENT.fullmatch(value.strip(" \t"))
     if found is None:
         return None
-    version, trace_id, span_id, flags, rest = found.groups()
-    if version == "ff" or (version == "00" and rest) or not int(trace_id, 16) or not int(span_id, 16):
+    version, trace_hex, span_hex, flags_hex, rest = found.groups()
+    trace_id, span_id, flags = int(trace_hex, 16), int(span_hex, 16), int(flags_hex, 16)
+    if version == "ff" or (rest and version == "00") or not trace_id or not span_id:
         return None
-    context = Context(int(trace_id, 16), int(span_id, 16))
-    sampled = int(flags, 16) & 1
+    context = Context(trace_id, span_id)
     carried = context._propagated
-    _read_state(headers.get("tracestate", ""), carried)
-    if carried.priority is None or (carried.priority > 0) != bool(sampled):
+    carried.random = bool(flags & _RANDOM)
+    state = headers.get("tracestate", "")[: _STATE_READ_MAX + 1]
+    if known is not None and known.span_id == span_id and known.trace_id == trace_id:
+        if state and ("," in state or not state.startswith("dd=")):
+            _read_state(state, carried)
+        return context
+    if state:
+        _read_state(state, carried)
+    sampled = bool(flags & _SAMPLED)
+    if carried.priority is None:
+        # Who watches browsers leaves the decision to the first service.
+        if carried.origin != "rum":
+            carried.priority = AUTO_KEEP if sampled else AUTO_REJECT
+    elif (carried.priority > 0) is not sampled:
+        # Somebody in between decided otherwise, and the flag is what all vendors understand.
         carried.priority = AUTO_KEEP if sampled else AUTO_REJECT
+        carried.tags.pop(DECISION_MAKER, None)
     return context
 
 
-def _read_state(value: str, carried: Propagated) -> None:
+def members(value: str) -> list[str]:
+    """Return the list-members of a ``tracestate``; none where it is invalid (section 4.3: not propagated then).
+
+    Read are the first 2048 characters, to the last comma within them.
+    """
     if len(value) > _STATE_READ_MAX:
         value = value[:_STATE_READ_MAX].rpartition(",")[0]  # not the member that is cut
-    members = [member for member in (part.strip(" \t") for part in value.split(",")) if member]
-    if not all(_MEMBER.fullmatch(member) for member in members):
-        return  # section 4.3: what cannot be parsed is not propagated
-    for member in members:
-        if member.startswith("dd="):
-            _read_ours(member[3:], carried)
-    others = [member for member in members if not member.startswith("dd=")][: _MEMBERS_MAX - 1]
-    while others and len(",".join(others)) > _STATE_MAX:
-        # Section 3.3.1.5: members over 128 characters go first, then from the end.
-        others.remove(next((member for member in others if len(member) > 128), others[-1]))
-    carried.tracestate = ",".join(others)
+    found = [member for part in value.split(",") if (member := part.strip(" \t"))]
+    if len(found) > _MEMBERS_MAX:
+        return []  # section 3.3.1.1: a list has at most 32
+    return found if all(map(_MEMBER.fullmatch, found)) else []
+
+
+def within_limits(others: list[str]) -> str:
+    """Return as many list-members as may stand beside ours, as one text."""
+    text = ",".join(others[: _MEMBERS_MAX - 1])
+    if len(text) > _STATE_MAX:
+        others = others[: _MEMBERS_MAX - 1]
+        while len(text) > _STATE_MAX:
+            # Section 3.3.1.5: members over 128 characters go first, then from the end.
+            others.remove(next((member for member in others if len(member) > 128), others[-1]))
+            text = ",".join(others)
+    return text
+
+
+def _read_state(value: str, carried: Propagated) -> None:
+    others = []
+    ours = ""
+    for member in members(value):
+        if not member.startswith("dd="):
+            others.append(member)
+        elif not ours:
+            ours = member
+    if ours:
+        _read_ours(ours[3:], carried)
+    if others:
+        carried.tracestate = within_limits(others)
 
 
 def _read_ours(value: str, carried: Propagated) -> None:
     for item in value.split(";"):
         key, _, text = item.partition(":")
-        text = text.replace("~", "=")
-        if key == "s" and re.fullmatch(r"-?\d{1,3}", text):
-            carried.priority = int(text)
-        elif key == "o" and text:
-            carried.origin = text
-        elif key.startswith("t.") and text and key != "t.tid":
-            carried.tags["_dd.p." + key[2:]] = text
+        text = text.strip()
+        if key == "s":
+            carried.priority = priority(text)
+        elif key == "p":
+            if _SPAN_ID.fullmatch(text) and int(text, 16):
+                carried.tags[LAST_PARENT_KEY] = text
+        elif not text:
+            continue
+        elif key == "o":
+            carried.origin = text.replace("~", "=")
+        elif key == "t.dm":
+            if is_decision(text):
+                carried.tags[DECISION_MAKER] = text
+        elif key.startswith("t.") and key not in ("t.tid", "t.upstream_services") and KEY.fullmatch(key):
+            carried.tags["_dd.p." + key[2:]] = text.replace("~", "=")
 
 
 def inject(context: Context, headers: dict[str, str]) -> None:
     """Write ``traceparent`` and ``tracestate`` into *headers*."""
     carried = context._propagated
-    sampled = carried.priority is not None and carried.priority > 0
-    headers["traceparent"] = f"00-{context.trace_id:032x}-{context.span_id:016x}-{'01' if sampled else '00'}"
-    ours = f"dd=p:{context.span_id:016x}"
+    tags = carried.tags
+    flags = _RANDOM if carried.random else 0
+    if carried.priority is not None and carried.priority > 0:
+        flags |= _SAMPLED
+    span_id = f"{context.span_id:016x}"
+    headers["traceparent"] = f"00-{context.trace_id:032x}-{span_id}-{flags:02x}"
+    # The last span that was Datadog's: another vendor's, where a context is handed on without a span of ours.
+    ours = f"dd=p:{tags.get(LAST_PARENT_KEY, span_id)}"
     if carried.priority is not None:
         ours += f";s:{carried.priority}"
+    items = [_item(key, tags[key]) for key in _ordered(tags)] if tags else []
     if carried.origin:
-        ours += ";o:" + _safe_value(carried.origin)
-    for key, value in list(carried.tags.items()):
-        if not key.startswith("_dd.p."):
-            continue
-        item = f";t.{_KEY_UNSAFE.sub('_', key[6:])}:{_safe_value(value)}"
+        items.insert(0, f";o:{_safe_value(carried.origin)}")
+    for item in items:
         if len(ours) + len(item) > _OURS_MAX:
             break
         ours += item
     headers["tracestate"] = f"{ours},{carried.tracestate}" if carried.tracestate else ours
 
 
+def _ordered(tags: dict[str, str]) -> list[str]:
+    """Return the keys of the tags that travel, those that matter most first."""
+    keys = [key for key in tags.copy() if key.startswith("_dd.p.")]
+    return sorted(keys, key=lambda key: _FIRST.get(key, 2)) if len(keys) > 1 else keys
+
+
+@lru_cache(maxsize=256)  # they are few and mostly the same
+def _item(key: str, value: str) -> str:
+    return f";t.{_KEY_UNSAFE.sub('_', key[6:])}:{_safe_value(value)}"
+
+
 def _safe_value(value: str) -> str:
-    return _VALUE_UNSAFE.sub("_", value).replace("=", "~")
+    return _VALUE_UNSAFE.sub("_", value.strip()).replace("=", "~")
