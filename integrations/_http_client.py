@@ -7,10 +7,12 @@ from collections.abc import MutableMapping
 from urllib.parse import urlsplit
 
 from ddmiddleware.integrations._patching import Call
-from ddmiddleware.tracing import EXTRACTED_HEADERS, default_settings
+from ddmiddleware.tracing import INJECTED_MARK, default_settings, default_tracer, may_propagate_to
 
-_INJECTED_MAX = 1000
-_injected: OrderedDict[str, int] = OrderedDict()  # the latest traceparents of ours, each with the id of its headers
+_REMEMBERED_MAX = 1000
+# The latest headers of ours: the one that differs from span to span, and the names of all that went with it.
+_injected: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+_sent: OrderedDict[int, int] = OrderedDict()  # the latest spans, each with the id of its request's headers
 
 
 def sent(call: Call, method: str, url: str, headers: MutableMapping[str, str] | None) -> None:
@@ -35,29 +37,32 @@ def sent(call: Call, method: str, url: str, headers: MutableMapping[str, str] | 
     call.tags["out.host"] = host
     call.metrics["_dd.measured"] = 1
     if headers is not None:
-        _inject(call, headers)
+        _inject(call, host, headers)
+        _sent[call.span.span_id] = id(headers)
+        if len(_sent) > _REMEMBERED_MAX:
+            _sent.popitem(last=False)
 
 
-def _inject(call: Call, headers: MutableMapping[str, str]) -> None:
-    """Add the trace's headers, unless the caller has set its own.
+def _inject(call: Call, host: str, headers: MutableMapping[str, str]) -> None:
+    """Add the trace's headers, unless the caller has set its own, or *host* is not one that gets any.
 
     Our own may be there as well: a redirect copies them, and a prepared request is sent again with them.
     """
-    there = headers.get("traceparent")
-    if there in _injected:
-        for name in EXTRACTED_HEADERS:
-            headers.pop(name, None)
-    elif there or headers.get("x-datadog-trace-id"):
+    for name in _injected.get(headers.get(INJECTED_MARK, ""), ()):
+        headers.pop(name, None)
+    if not may_propagate_to(host):
         return
-    call.inject(headers)
-    _injected[headers.get("traceparent", "")] = id(headers)
-    if len(_injected) > _INJECTED_MAX:
-        _injected.popitem(last=False)
+    names = call.inject(headers)
+    if names:
+        _injected[headers.get(INJECTED_MARK, "")] = names
+        if len(_injected) > _REMEMBERED_MAX:
+            _injected.popitem(last=False)
 
 
-def copied(headers: MutableMapping[str, str]) -> bool:
-    """Return whether *headers* hold a trace context that we put into others, of which they are a copy."""
-    return _injected.get(headers.get("traceparent", ""), id(headers)) != id(headers)
+def is_hop(headers: MutableMapping[str, str]) -> bool:
+    """Return whether the active span is of a request that was sent with other headers: these are a redirect's."""
+    span = default_tracer.current_span()
+    return span is not None and _sent.get(span.span_id, id(headers)) != id(headers)
 
 
 def answered(call: Call, status: int) -> None:

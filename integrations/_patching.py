@@ -51,9 +51,12 @@ class Call:
         position += self._first
         return self._args[position] if len(self._args) > position else self._kwargs.get(name, default)
 
-    def inject(self, headers: MutableMapping[str, str]) -> None:
-        """Add the headers that continue the trace; a trace context that the caller set itself stays as it is."""
-        inject_headers(self.span.context, headers)
+    def inject(self, headers: MutableMapping[str, str]) -> tuple[str, ...]:
+        """Add the headers that continue the trace, and return their names.
+
+        A trace context and a baggage that the caller set itself stay as they are.
+        """
+        return inject_headers(self.span.context, headers)
 
 
 Describe = Callable[[Call], None]

@@ -19,7 +19,7 @@ def request(call: Call) -> None:
 
 
 def _redirected(_client: Any, request: Any) -> bool:
-    return _http_client.copied(request.headers)
+    return _http_client.is_hop(request.headers)
 
 
 # _send_single_request, because redirects are followed within send, and each is a request of its own.

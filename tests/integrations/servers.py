@@ -58,8 +58,9 @@ class RedisServer:
 class HttpServer:
     """Answers by path, and records each request's path and headers (names in lower case).
 
-    ``/status/503`` answers with that status, ``/redirect/2`` leads to ``/redirect/1`` and so on to ``/ok``, ``/slow``
-    answers when ``released`` is set, ``/drop`` closes the connection, ``/stream`` sends three lines.
+    ``/status/503`` answers with that status, ``/redirect/2`` leads to ``/redirect/1`` and so on to ``/ok``, ``/away``
+    leads to ``/ok`` at the server's address, ``/slow`` answers when ``released`` is set, ``/drop`` closes the
+    connection, ``/stream`` sends three lines.
     """
 
     def __init__(self) -> None:
@@ -100,10 +101,12 @@ class HttpServer:
                     self._answer(what, argument)
 
             def _answer(self, what: str, argument: str) -> None:
-                self.send_response(302 if what == "redirect" else int(argument) if what == "status" else 200)
+                self.send_response(302 if what in ("redirect", "away") else int(argument) if what == "status" else 200)
                 if what == "redirect":
                     left = int(argument) - 1
                     self.send_header("Location", f"/redirect/{left}" if left else "/ok")
+                elif what == "away":
+                    self.send_header("Location", f"{server.url}/ok")
                 self.end_headers()
                 self.wfile.write(b"line\n" * 3 if what == "stream" else b"hello")
 

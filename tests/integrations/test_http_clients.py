@@ -286,7 +286,7 @@ def test_what_remembers_headers_is_bounded(recorder: Recorder) -> None:
     from ddmiddleware.integrations import _http_client
 
     with httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(200))) as client:
-        for _ in range(_http_client._INJECTED_MAX + 10):
+        for _ in range(_http_client._REMEMBERED_MAX + 10):
             client.get("http://test/")
     recorder.take()
-    assert len(_http_client._injected) == _http_client._INJECTED_MAX
+    assert len(_http_client._injected) == len(_http_client._sent) == _http_client._REMEMBERED_MAX
