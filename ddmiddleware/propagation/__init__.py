@@ -1,0 +1,1 @@
+"""Headers, under the names of ``ddtrace.propagation``."""
