@@ -5,14 +5,20 @@ from __future__ import annotations
 from contextvars import ContextVar
 from time import monotonic_ns, time_ns
 
+from ddmiddleware.tracing.constants import DECISION_MAKER
 from ddmiddleware.tracing.process import process
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
+    from _weakref import ref
     from typing import Any
 
     from ddmiddleware.tracing.span import Span
     from ddmiddleware.tracing.tracer import Tracer
+
+
+_BY_HAND = "-4"
+_PRIORITIES = 1000  # as many as three digits of a header hold
 
 
 class Propagated:
@@ -37,11 +43,18 @@ class Propagated:
         # Whether the low 56 bits of the trace id are known to be random (W3C Trace Context, section 3.2.2.3.2).
         self.random = random
 
+    def decide(self) -> None:
+        """Do nothing: whether a trace that began elsewhere is kept is decided there, or by who goes on with it."""
+
+    def set_priority(self, priority: int | None) -> None:
+        """Take over a decision."""
+        self.priority = priority
+
 
 class LocalTrace(Propagated):
     """The spans of one trace that one process makes under one local root."""
 
-    __slots__ = ("clock_offset", "finished", "flush_at", "open", "pid", "tracer")
+    __slots__ = ("clock_offset", "discarded", "finished", "flush_at", "open", "pid", "root", "tracer")
 
     def __init__(self, tracer: Tracer, remote: Propagated | None) -> None:
         if remote is None:
@@ -62,9 +75,24 @@ class LocalTrace(Propagated):
         self.flush_at = tracer.partial_flush_spans
         self.open = 0
         self.finished: list[Span] = []
+        self.root: ref[Span] | None = None  # the local root, where the sampler will look at it
+        self.discarded = False  # rejected by a rule that says not to send it either
         self.pid = process.pid  # after a fork, what was open belongs to the parent process and is sent by it alone
         # One offset for all spans of the trace: a clock that is set while it runs cannot bend it.
         self.clock_offset = time_ns() - monotonic_ns()
+
+    def decide(self) -> None:
+        """Decide now whether the trace is kept, unless that is done."""
+        if self.priority is None:
+            self.tracer._sampler.decide(self)
+
+    def set_priority(self, priority: int | None) -> None:
+        """Take a user's own decision, which wins over every rule; None takes it back."""
+        self.priority = priority
+        if priority is not None and priority > 0:
+            self.tags[DECISION_MAKER] = _BY_HAND
+        else:
+            self.tags.pop(DECISION_MAKER, None)
 
 
 class Context:
@@ -91,16 +119,22 @@ class Context:
         self.trace_id = trace_id
         self.span_id = span_id
         self._links = links  # what the first span under it is linked to
-        self._propagated = propagated or Propagated(sampling_priority, dd_origin, meta, baggage, tracestate, random)
+        if propagated is None:
+            propagated = Propagated(_priority(sampling_priority), dd_origin, meta, baggage, tracestate, random)
+        self._propagated = propagated
 
     @property
     def sampling_priority(self) -> int | None:
-        """The sampling decision, shared by all spans of the local trace."""
+        """The sampling decision, shared by all spans of the local trace; reading it decides nothing.
+
+        Setting it decides by hand, as ``manual.keep`` and ``manual.drop`` do. What is no priority is ignored.
+        """
         return self._propagated.priority
 
     @sampling_priority.setter
     def sampling_priority(self, priority: int | None) -> None:
-        self._propagated.priority = priority
+        if priority is None or _priority(priority) is not None:
+            self._propagated.set_priority(_priority(priority))
 
     @property
     def dd_origin(self) -> str | None:
@@ -133,33 +167,37 @@ class Context:
 
     def copy(self) -> Context:
         """Return a context that shares nothing with this one."""
-        _, arguments = self.__reduce__()
-        return Context(*arguments)
+        return Context(*self.__reduce__()[1])
 
     def __reduce__(self) -> tuple[type[Context], tuple[Any, ...]]:
+        self._propagated.decide()  # who goes on with the copy has to agree with us
+        return Context, self._values()
+
+    def _values(self) -> tuple[Any, ...]:
         carried = self._propagated
         return (
-            Context,
-            (
-                self.trace_id,
-                self.span_id,
-                carried.origin,
-                carried.priority,
-                dict(carried.tags),
-                dict(carried.baggage),
-                carried.tracestate,
-                carried.random,
-                self._links and list(self._links),
-            ),
+            self.trace_id,
+            self.span_id,
+            carried.origin,
+            carried.priority,
+            dict(carried.tags),
+            dict(carried.baggage),
+            carried.tracestate,
+            carried.random,
+            self._links and list(self._links),
         )
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Context) and self.__reduce__() == other.__reduce__()
+        return isinstance(other, Context) and self._values() == other._values()
 
     __hash__ = None  # type: ignore[assignment]  # mutable, compared by value
 
     def __repr__(self) -> str:
         return f"Context(trace_id={self.trace_id}, span_id={self.span_id}, priority={self.sampling_priority})"
+
+
+def _priority(value: object) -> int | None:
+    return int(value) if isinstance(value, int) and -_PRIORITIES < value < _PRIORITIES else None
 
 
 active: ContextVar[Span | Context | None] = ContextVar("ddmiddleware_active", default=None)

@@ -19,7 +19,7 @@ class NoopSpan(Span):
 
     def __init__(self) -> None:
         trace = LocalTrace.__new__(LocalTrace)
-        trace.clock_offset = 0
+        trace.clock_offset, trace.root = 0, None
         trace.priority, trace.origin, trace.tags, trace.baggage, trace.tracestate = AUTO_KEEP, None, {}, {}, ""
         self.name = self.resource = ""
         self.service = self.span_type = self.parent_id = self.duration_ns = None

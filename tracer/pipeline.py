@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from ddmiddleware.tracing.constants import ENV_KEY, HIGH_TRACE_ID, ORIGIN_KEY, SAMPLING_PRIORITY, VERSION_KEY
+from ddmiddleware.tracing.constants import (
+    DECISION_MAKER,
+    ENV_KEY,
+    HIGH_TRACE_ID,
+    ORIGIN_KEY,
+    PARTIAL_FLUSH,
+    SAMPLING_PRIORITY,
+    TOP_LEVEL,
+    TRACER_KEPT_RATE,
+    VERSION_KEY,
+)
 from ddmiddleware.tracing.guard import guard
 from ddmiddleware.tracing.process import process
 from ddmiddleware.tracing.settings import Settings
@@ -14,7 +24,9 @@ if TYPE_CHECKING:
 
     from ddmiddleware.tracing.context import LocalTrace
     from ddmiddleware.tracing.filters import TraceFilter
+    from ddmiddleware.tracing.sampling import Sampler
     from ddmiddleware.tracing.span import Span
+    from ddmiddleware.tracing.span_sampling import SpanSampler
 
     class Queue(Protocol):
         """Where finished chunks go: to the worker, or to a recorder of a test's."""
@@ -26,8 +38,14 @@ if TYPE_CHECKING:
 class Pipeline:
     """Runs on the thread that finished the last span of a chunk."""
 
-    def __init__(self, settings: Settings, worker: Queue) -> None:
+    def __init__(self, settings: Settings, worker: Queue, sampler: Sampler) -> None:
         self.worker: Queue = worker
+        self._sampler = sampler
+        self._span_sampler: SpanSampler | None = None
+        if settings["DD_SPAN_SAMPLING_RULES"] or settings["DD_SPAN_SAMPLING_RULES_FILE"]:
+            from ddmiddleware.tracing.span_sampling import SpanSampler
+
+            self._span_sampler = SpanSampler(settings)
         self.filters: list[TraceFilter] = []
         self._high, self._high_text = 0, ""
         self._service = settings.service
@@ -49,8 +67,12 @@ class Pipeline:
                 if not chunk:
                     return
                 root = _root_first(chunk)
-            first = chunk[0]
-            self._tag(first, root, trace)
+            priority = trace.priority
+            if priority is None:
+                priority = self._sampler.decide(trace)
+            if priority <= 0 and not self._rejected(chunk, trace):
+                return
+            self._tag(chunk, root, trace, priority)
             if self._tags or self._version or self._renamed or trace.origin:
                 self._complete(chunk, trace)
             self.worker.put(chunk)
@@ -66,16 +88,32 @@ class Pipeline:
             chunk = kept
         return chunk
 
-    def _tag(self, first: Span, root: Span | None, trace: LocalTrace) -> None:
+    def _rejected(self, chunk: list[Span], trace: LocalTrace) -> bool:
+        """Mark the spans that are kept out of a trace that is not; return whether the chunk is sent all the same."""
+        trace.tags.pop(DECISION_MAKER, None)
+        if trace.discarded:
+            return False
+        if self._span_sampler is not None:
+            self._span_sampler.mark(chunk)
+        # The agent counts what it then drops; where we count, the exporter leaves it out after that.
+        return True
+
+    def _tag(self, chunk: list[Span], root: Span | None, trace: LocalTrace, priority: int) -> None:
         """Give the first span what the wire wants to know of the chunk, and the local root what of the process."""
+        first = chunk[0]
         high = first.trace_id >> 64
         if high:
             if high != self._high:  # the same for all traces that start within one second
                 self._high, self._high_text = high, f"{high:016x}"
             first._meta[HIGH_TRACE_ID] = self._high_text
         first._meta.update(trace.tags)
-        first._metrics[SAMPLING_PRIORITY] = 1 if trace.priority is None else trace.priority
+        metrics = first._metrics
+        metrics[SAMPLING_PRIORITY] = priority
+        metrics[TRACER_KEPT_RATE] = self._sampler.delivered_rate
+        if trace.open:
+            metrics[PARTIAL_FLUSH] = len(chunk)
         if root is not None:
+            root._metrics[TOP_LEVEL] = 1
             root._meta["language"] = "python"
             root._meta["runtime-id"] = process.runtime_id
             root._metrics["process_id"] = process.pid

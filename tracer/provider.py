@@ -9,6 +9,7 @@ from ddmiddleware.tracing.span import Span
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
     from ddmiddleware.tracing.context import Context
+    from ddmiddleware.tracing.tracer import Tracer
 
 
 class BaseContextProvider(ABC):
@@ -45,3 +46,13 @@ class ProvidedSpan(Span):
         provider = self._trace.tracer.context_provider
         if provider.active() is self:
             provider.activate(self._previous)
+
+
+def start_provided(tracer: Tracer, name: str, service: str | None, resource: str | None, span_type: str | None) -> Span:
+    """Start a span under the one that the tracer's own provider has, and make it the active one there."""
+    provider = tracer.context_provider
+    previous = provider.active()
+    span = tracer._start(name, service, resource, span_type, previous, previous)
+    span.__class__ = ProvidedSpan
+    provider.activate(span)
+    return span

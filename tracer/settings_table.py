@@ -16,10 +16,14 @@ from ddmiddleware.tracing.settings_values import (
     host,
     http_url,
     keys,
+    limit,
     milliseconds,
+    otel_sampler,
     otlp_protocol,
     pairs,
     port,
+    rate,
+    rules,
     seconds,
     statuses,
     switches,
@@ -113,7 +117,15 @@ _PROPAGATION = (
     Setting("DD_TRACE_128_BIT_TRACEID_GENERATION_ENABLED", boolean, True, "Make trace ids of 128 bits, not of 64."),
 )
 
-_SAMPLING: tuple[Setting, ...] = ()
+_SAMPLING = (
+    Setting("DD_TRACE_SAMPLING_RULES", rules, "", "Which traces are kept, a JSON list: see docs/sampling.md."),
+    Setting("DD_TRACE_SAMPLE_RATE", rate, None, "Share of traces to keep where no rule matches, from 0 to 1."),
+    Setting("DD_TRACE_RATE_LIMIT", limit, 100.0, "How many traces a second the rules may keep; negative for no limit."),
+    Setting("DD_SPAN_SAMPLING_RULES", rules, "", "Which spans of other traces are kept all the same, a JSON list."),
+    Setting("DD_SPAN_SAMPLING_RULES_FILE", str, "", "Path of a file with that list, where it is not given itself."),
+    Setting("OTEL_TRACES_SAMPLER", otel_sampler, "", "OpenTelemetry's word for DD_TRACE_SAMPLE_RATE."),
+    Setting("OTEL_TRACES_SAMPLER_ARG", rate, 1.0, "The rate of OTEL_TRACES_SAMPLER=traceidratio."),
+)
 
 _AGENT = (
     Setting(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
+if TYPE_CHECKING:
+    from typing import Any
+
 
 def boolean(value: str) -> bool:
     """Read a switch; raise ValueError for what is neither on nor off."""
@@ -71,6 +75,43 @@ def statuses(value: str) -> frozenset[int]:
             raise ValueError("expected statuses between 100 and 599, such as 500-599")
         found.update(range(low, high + 1))
     return frozenset(found)
+
+
+def rate(value: str) -> float:
+    """Read a share from 0 to 1."""
+    number = float(value)
+    if not 0 <= number <= 1:
+        raise ValueError("expected a number from 0 to 1")
+    return number
+
+
+def limit(value: str) -> float:
+    """Read how many there may be; a negative number sets no limit."""
+    number = float(value)
+    if not abs(number) < float("inf"):
+        raise ValueError("expected a number, negative for no limit")
+    return number
+
+
+def rules(value: str) -> list[Any]:
+    """Read a JSON list; what is in it is checked where it is used."""
+    import json
+
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list):
+        raise ValueError("expected a JSON list of rules")
+    return found
+
+
+def otel_sampler(value: str) -> str:
+    """Read the name of one of OpenTelemetry's samplers."""
+    name = value.strip().lower()
+    if name.removeprefix("parentbased_") not in ("always_on", "always_off", "traceidratio"):
+        raise ValueError("expected always_on, always_off or traceidratio, or one of them behind parentbased_")
+    return name
 
 
 def api_version(value: str) -> str:

@@ -29,6 +29,7 @@ class Span:
     """
 
     __slots__ = (
+        "__weakref__",
         "_events",
         "_links",
         "_meta",

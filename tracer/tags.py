@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from ddmiddleware.tracing.constants import (
-    DECISION_MAKER,
     MANUAL_DROP_KEY,
     MANUAL_KEEP_KEY,
     SERVICE_KEY,
@@ -15,6 +14,7 @@ from ddmiddleware.tracing.constants import (
     USER_REJECT,
     VERSION_KEY,
 )
+from ddmiddleware.tracing.services import note_top_level
 from ddmiddleware.tracing.text import text
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
@@ -36,13 +36,13 @@ def set_text(span: Span, key: str, value: object) -> None:
 def set_special(span: Span, key: str, value: object) -> None:
     """Do what one of the SPECIAL keys asks for."""
     if key == MANUAL_KEEP_KEY:
-        span._trace.priority = USER_KEEP
-        span._trace.tags[DECISION_MAKER] = "-4"
+        span._trace.set_priority(USER_KEEP)
     elif key == MANUAL_DROP_KEY:
-        span._trace.priority = USER_REJECT
-        span._trace.tags.pop(DECISION_MAKER, None)
+        span._trace.set_priority(USER_REJECT)
     elif key == SERVICE_KEY:
         span.service = None if value is None else text(value)
+        if span._parent is not None:
+            note_top_level(span, span._parent)
     elif key == SERVICE_VERSION_KEY:
         span._meta[SERVICE_VERSION_KEY] = span._meta[VERSION_KEY] = text(value)
     elif key == SPAN_MEASURED_KEY:

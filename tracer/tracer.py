@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ddmiddleware.tracing.constants import AUTO_KEEP, DECISION_MAKER
-from ddmiddleware.tracing.context import Context, ContextProvider, LocalTrace, active
+from ddmiddleware.tracing.context import Context, ContextProvider, active
 from ddmiddleware.tracing.export.worker import Worker
 from ddmiddleware.tracing.guard import guard
 from ddmiddleware.tracing.ids import short_trace_id, trace_id
@@ -13,10 +12,12 @@ from ddmiddleware.tracing.log import warn
 from ddmiddleware.tracing.noop import NOOP
 from ddmiddleware.tracing.pipeline import Pipeline
 from ddmiddleware.tracing.process import at_fork, process
+from ddmiddleware.tracing.sampling import Sampler
+from ddmiddleware.tracing.services import note_top_level
 from ddmiddleware.tracing.settings import Settings
 from ddmiddleware.tracing.settings import settings as default_settings
 from ddmiddleware.tracing.span import Span
-from ddmiddleware.tracing.start import start, take_over
+from ddmiddleware.tracing.start import start, start_root
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
@@ -53,8 +54,9 @@ class Tracer:
         self._on_start: tuple[Callable[[Span], object], ...] = ()
         self._complained = False
         self._plain = True  # nothing has to be done to each new span
-        self._worker = Worker(settings)
-        self._pipeline = Pipeline(settings, self._worker)
+        self._sampler = Sampler(settings)
+        self._worker = Worker(settings, self._sampler)
+        self._pipeline = Pipeline(settings, self._worker, self._sampler)
         self.export = self._pipeline.process
         self.partial_flush_spans: float
         self.reconfigured()
@@ -74,12 +76,13 @@ class Tracer:
             type(previous) is Span
             and previous.duration_ns is None
             and self._plain
+            and not service
             and previous._trace.open < _OPEN_SPANS_MAX
         ):
             # What _start does, once more: most spans begin here, and every call counts.
             span = start(
                 name,
-                service or previous.service,
+                previous.service,
                 resource,
                 span_type,
                 previous._trace,
@@ -91,18 +94,11 @@ class Tracer:
             active.set(span)
             return span
         if type(self._provider) is not ContextProvider:
-            return self._trace_by_provider(name, service, resource, span_type)
+            from ddmiddleware.tracing.provider import start_provided
+
+            return start_provided(self, name, service, resource, span_type)
         span = self._start(name, service, resource, span_type, previous, previous)
         active.set(span)
-        return span
-
-    def _trace_by_provider(self, name: str, service: str | None, resource: str | None, span_type: str | None) -> Span:
-        from ddmiddleware.tracing.provider import ProvidedSpan
-
-        previous = self._provider.active()
-        span = self._start(name, service, resource, span_type, previous, previous)
-        span.__class__ = ProvidedSpan
-        self._provider.activate(span)
         return span
 
     def start_span(
@@ -148,8 +144,10 @@ class Tracer:
                 parent,
                 previous,
             )
+            if service:
+                note_top_level(span, parent)
         else:
-            span = self._start_root(name, service, resource, span_type, parent, previous)
+            span = start_root(self, name, service, resource, span_type, parent, previous)
         if self._tags:
             span.set_tags(self._tags)
         for hook in self._on_start:
@@ -170,44 +168,6 @@ class Tracer:
             )
         span = self._start(name, service, resource, span_type, None, None)
         span.link_span(parent.context)
-        return span
-
-    def _start_root(
-        self,
-        name: str,
-        service: str | None,
-        resource: str | None,
-        span_type: str | None,
-        parent: Span | Context | None,
-        previous: Span | Context | None,
-    ) -> Span:
-        """Start a span whose parent is remote, absent, or over.
-
-        A finished span hands over to its nearest open ancestor. With none left, its request has ended: what starts now
-        is a trace of its own, linked to it.
-        """
-        ended = None
-        if isinstance(parent, Span):
-            ended = parent
-            while parent is not None and parent.finished:
-                parent = parent._parent
-            if parent is not None:
-                return self._start(name, service, resource, span_type, parent, previous)
-        if isinstance(parent, Context) and parent.trace_id:
-            trace = LocalTrace(self, parent._propagated)
-            ids = parent.trace_id, parent.span_id or None
-        else:
-            trace = LocalTrace(self, None if parent is None else parent._propagated)
-            trace.random = True
-            ids = self._new_trace_id(), None
-        if trace.priority is None:
-            trace.priority = AUTO_KEEP
-            trace.tags.setdefault(DECISION_MAKER, "-0")
-        span = start(name, service or self.service, resource, span_type, trace, ids[0], ids[1], None, previous)
-        if ended is not None:
-            span.link_span(ended.context)
-        if parent is not None:
-            take_over(parent, span, trace, self._baggage_tags)
         return span
 
     def wrap(
@@ -300,6 +260,13 @@ class Tracer:
 
         return correlation(self)
 
+    def sample(self, span: Span) -> None:
+        """Decide now whether the trace of *span* is kept, by what its local root has so far; once decided, it stays.
+
+        Without this it is decided when headers are written, or when the first spans of the trace are handed over.
+        """
+        span._trace.decide()
+
     @property
     def agent_trace_url(self) -> str:
         """The address that traces are sent to."""
@@ -329,6 +296,9 @@ class Tracer:
         return self._worker.stats()
 
     def _forking(self) -> None:
+        found = self.context_provider.active()
+        if isinstance(found, Span):
+            found._trace.decide()  # what the child goes on with has to agree with us
         self._worker.rest()
 
     def _forked_in_parent(self) -> None:
@@ -336,7 +306,7 @@ class Tracer:
 
     def _forked(self) -> None:
         """Leave the parent's spans to the parent: what it had open is a remote parent here."""
-        parents, self._worker = self._worker, Worker(self.settings)
+        parents, self._worker = self._worker, Worker(self.settings, self._sampler)
         self._pipeline.worker = self._worker
         parents.disown()
         inherited = self.context_provider.active()

@@ -11,8 +11,20 @@ from typing import Any
 
 from ddmiddleware.tracing import Span
 
-# What differs from run to run, or belongs to a chunk and not to the span.
-_OF_CHUNKS = ("_dd.p.dm", "_dd.p.tid", "_sampling_priority_v1", "language", "process_id", "runtime-id")
+# What differs from run to run, belongs to a chunk and not to the span, or follows from service and parent.
+_OF_CHUNKS = frozenset(
+    (
+        "_dd.p.dm",
+        "_dd.p.tid",
+        "_dd.py.partial_flush",
+        "_dd.top_level",
+        "_dd.tracer_kr",
+        "_sampling_priority_v1",
+        "language",
+        "process_id",
+        "runtime-id",
+    )
+)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def test_the_document_runs_under_the_other_name() -> None:
             child("interesting.operations", 2, service="other", resource="r", type="sql"),
             root("operations.of.interest", 3, 2),
         ]
-        expected[1]["meta"] = {"http.url": "http://x/"}
+        expected[1]["meta"], expected[1]["metrics"] = {"http.url": "http://x/"}, {"_dd.top_level": 1}
         assert plain(agent.spans) == expected
 
 

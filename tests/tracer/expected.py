@@ -6,6 +6,9 @@ from typing import Any
 
 from ddmiddleware.tracing import Tracer
 
+# What the first span of every chunk says.
+CHUNK = {"_sampling_priority_v1": 1, "_dd.tracer_kr": 1}
+
 
 def active_name(tracer: Tracer) -> str:
     """Return the name of the active span."""
@@ -17,7 +20,7 @@ def active_name(tracer: Tracer) -> str:
 def root(name: str, number: int = 1, trace: int = 1, **changes: Any) -> dict[str, Any]:
     """Return the first span of a trace; tags and metrics given are added to those that it always has."""
     meta = {"_dd.p.dm": "-0", "language": "python", **changes.pop("meta", {})}
-    metrics = {"_sampling_priority_v1": 1, **changes.pop("metrics", {})}
+    metrics = {**CHUNK, "_dd.top_level": 1, **changes.pop("metrics", {})}
     return child(name, number, 0, trace, meta=meta, metrics=metrics, **changes)
 
 

@@ -21,7 +21,7 @@ def test_nested_spans(tracer: Tracer, agent: RecordingAgent) -> None:
     tracer.flush()
     assert plain(agent.spans) == [
         root("web.request", service="front", resource="GET /", type="web"),
-        child("cache.get", 2, service="cache"),
+        child("cache.get", 2, service="cache", metrics={"_dd.top_level": 1}),
         child("sql.query", 3, 2, service="cache", resource="SELECT 1", type="sql"),
     ]
 
@@ -140,7 +140,7 @@ def test_tags_of_every_span(agent: RecordingAgent, make_tracer: MakeTracer) -> N
     common = {"env": "prod", "team": "blue", "zone": "eu"}
     assert plain(agent.spans) == [
         root("a", meta={**common, "version": "1.2"}),
-        child("b", 2, service="database", meta=common),
+        child("b", 2, service="database", meta=common, metrics={"_dd.top_level": 1}),
     ]
 
 

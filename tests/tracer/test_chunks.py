@@ -15,7 +15,7 @@ from ddmiddleware.tracing import Span, Tracer
 from ddmiddleware.tracing.guard import guard
 from tests.recording_agent import RecordingAgent, plain
 from tests.tracer.conftest import MakeTracer
-from tests.tracer.expected import child, root
+from tests.tracer.expected import CHUNK, child, root
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_a_long_trace_is_sent_in_parts(agent: RecordingAgent, make_tracer: MakeT
         for name in "bcdef":
             tracer.trace(name).finish()
     tracer.flush()
-    part: dict[str, Any] = {"meta": {"_dd.p.dm": "-0"}, "metrics": {"_sampling_priority_v1": 1}}
+    part: dict[str, Any] = {"meta": {"_dd.p.dm": "-0"}, "metrics": {**CHUNK, "_dd.py.partial_flush": 3}}
     assert [[span["name"] for span in chunk] for chunk in agent.chunks] == [["d", "c", "b"], ["a", "f", "e"]]
     assert len({chunk[0]["meta"]["_dd.p.tid"] for chunk in agent.chunks}) == 1
     assert plain(agent.spans) == [

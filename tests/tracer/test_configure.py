@@ -13,7 +13,7 @@ from ddmiddleware.tracing.provider import BaseContextProvider
 from ddmiddleware.tracing.settings import Settings
 from tests.recording_agent import RecordingAgent, plain
 from tests.tracer.conftest import MakeTracer
-from tests.tracer.expected import child, root
+from tests.tracer.expected import CHUNK, child, root
 
 
 class _Keep(TraceFilter):
@@ -58,7 +58,7 @@ def test_filters(tracer: Tracer, agent: RecordingAgent, options: dict[str, Any])
         pass
     tracer.flush()
     (span,) = plain(agent.spans)
-    assert (span["name"], span["metrics"]) == ("b", {"_sampling_priority_v1": 1})
+    assert (span["name"], span["metrics"]) == ("b", CHUNK)
 
 
 def test_a_filter_that_fails_leaves_the_spans(

@@ -16,7 +16,7 @@ from ddmiddleware.tracing.encoding import EncoderV05
 from ddmiddleware.tracing.encoding_v04 import v04_from_v05
 from tests.recording_agent import RecordingAgent, decode, plain
 from tests.tracer.conftest import MakeTracer
-from tests.tracer.expected import child, root
+from tests.tracer.expected import CHUNK, child, root
 
 
 def _fail(self: object, *_: object) -> Any:
@@ -158,7 +158,14 @@ def test_both_versions_say_the_same(agent: RecordingAgent, make_tracer: MakeTrac
         {
             **root("a", parent_id=2**64 - 1, type="web"),
             "meta": {"_dd.origin": "rum", "language": "python", "tag": "text"},
-            "metrics": {"_sampling_priority_v1": 2, "big": 2**63 - 1, "small": -(2**63), "half": 0.5},
+            "metrics": {
+                **CHUNK,
+                "_dd.top_level": 1,
+                "_sampling_priority_v1": 2,
+                "big": 2**63 - 1,
+                "small": -(2**63),
+                "half": 0.5,
+            },
         },
         child("b", 2, meta={"_dd.origin": "rum"}),
     ]

@@ -6,10 +6,13 @@ import time
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ddmiddleware.tracing.export.rates import Answers
 from ddmiddleware.tracing.guard import guard
 from ddmiddleware.tracing.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ddmiddleware.tracing.export.worker import Exporter
     from ddmiddleware.tracing.span import Span
 
@@ -34,14 +37,20 @@ def chosen(settings: Settings) -> list[str]:
     return [name for name in EXPORTERS if name in names]
 
 
-def open_exporters(settings: Settings) -> Exporter:
-    """Open what is chosen; what cannot be opened is reported once, and is no reason to lose the others."""
+def open_exporters(settings: Settings, take_rates: Callable[[dict[str, float]], None] | None = None) -> Exporter:
+    """Open what is chosen; what cannot be opened is reported once, and is no reason to lose the others.
+
+    *take_rates* gets the sampling rates that an agent answers with.
+    """
     names = chosen(settings)
     opened: list[Exporter] = []
     for name in names:
         with guard:
             module, noun = EXPORTERS[name]
-            opened.append(getattr(import_module(module), noun)(settings))
+            exporter = getattr(import_module(module), noun)(settings)
+            if name == "agent" and take_rates is not None:
+                exporter.on_answer = Answers(take_rates)
+            opened.append(exporter)
     if len(opened) == len(names) == 1:
         return opened[0]
     return Several(opened, len(names) - len(opened))

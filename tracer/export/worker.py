@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 
+from ddmiddleware.tracing.export.kept import Kept
 from ddmiddleware.tracing.export.timers import Timers
 from ddmiddleware.tracing.export.waiting import Bell, Flush
 from ddmiddleware.tracing.guard import guard
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections import deque
     from typing import Protocol
 
+    from ddmiddleware.tracing.sampling import Sampler
     from ddmiddleware.tracing.span import Span
 
     class Exporter(Protocol):
@@ -52,8 +54,11 @@ _AGAIN_S = 0.05
 class Worker:
     """A bounded queue of chunks and the thread that empties it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, sampler: Sampler) -> None:
         self._settings = settings
+        self._sampler = sampler  # told what the agent answers, and how much is dropped
+        self._kept = Kept()
+        self._encoded_chunks = 0
         self._queue: deque[list[Span]] = deque()
         self._waiting = 0
         self._dropped = 0
@@ -176,12 +181,17 @@ class Worker:
                 deadline = max((flush.deadline for flush in flushes), default=None)
             results = [exporter.send(deadline) for exporter in self._exporters]
             delivered = all(results) and self._send_of_retired(deadline)
+            self._count_kept()
             self._timers.run()
         finally:
             for flush in flushes:
                 flush.delivered = delivered
                 flush.done.set()
         return delivered
+
+    def _count_kept(self) -> None:
+        lost, refused = self._dropped_chunks, self._counters().get("dropped_traces", 0)
+        self._sampler.delivered_rate = self._kept.rate(self._encoded_chunks + lost, lost + refused)
 
     def reopen(self) -> None:
         """Send what is queued to where the settings say now; what is encoded already goes where it was meant to."""
@@ -209,7 +219,7 @@ class Worker:
         with forks_wait:
             from ddmiddleware.tracing.export.choice import open_exporters
 
-            self._exporters.append(open_exporters(self._settings))
+            self._exporters.append(open_exporters(self._settings, self._sampler.take_rates))
 
     def disown(self) -> None:
         """Let go, in a forked child, of what belongs to the parent's worker."""
@@ -237,6 +247,7 @@ class Worker:
         while self._queue:
             chunk = self._queue.popleft()
             spans = len(chunk)
+            self._encoded_chunks += 1
             self._waiting -= spans  # with a call in this line, a put on another thread could be lost
             for exporter in self._exporters:
                 exporter.add(chunk)

@@ -134,7 +134,7 @@ class Propagator:
         trace_id, span_id = context.trace_id, context.span_id
         carried = context._propagated
         if trace_id and span_id and 0 < trace_id <= _ALL_128 and 0 < span_id <= _LOW_64:
-            # Whoever decides late on sampling decides here at the latest: from now on others go by what they read.
+            carried.decide()  # at the latest: from now on others go by what they read
             for write in self._write:
                 write(context, headers)
         if carried.baggage:
