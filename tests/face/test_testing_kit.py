@@ -105,11 +105,10 @@ def test_a_block_is_isolated_and_puts_everything_back() -> None:
             _request()
         assert (len(inner), len(again)) == (0, 3)
         assert tracer.current_span() is not None
-        threading.Thread(target=_request).start()
-    assert "outside" in [span.name for span in outer]
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and thread.name.startswith("Thread-"):
-            thread.join()
+        thread = threading.Thread(target=_request)
+        thread.start()
+        thread.join()
+    assert sorted(span.name for span in outer) == ["outside", "redis.command", "sql.query", "web.request"]
 
 
 def test_a_users_own_run(tmp_path: Path) -> None:
