@@ -30,6 +30,8 @@ def show(settings: Any) -> int:
 def _plain(value: Any) -> str:
     if isinstance(value, frozenset):
         return ",".join(str(item) for item in sorted(value))
+    if isinstance(value, tuple):
+        return ",".join(value) or "-"
     if isinstance(value, dict):
         return ",".join(f"{key}:{item}" for key, item in value.items()) or "-"
     return str(value) if value != "" else "-"

@@ -41,7 +41,7 @@ def _default(value: Any) -> str:
         return ",".join(value)
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value) if value not in ("", {}, None) else ""
+    return str(value) if value not in ("", {}, (), None) else ""
 
 
 def integrations() -> str:

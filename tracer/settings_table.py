@@ -21,6 +21,7 @@ from ddmiddleware.tracing.settings_values import (
     otel_sampler,
     otlp_protocol,
     pairs,
+    pattern,
     port,
     rate,
     rules,
@@ -270,7 +271,17 @@ _METRICS = (
     ),
 )
 
-_PRIVACY: tuple[Setting, ...] = ()
+_PRIVACY = (
+    Setting("DD_TRACE_REDACTION_ENABLED", boolean, True, "Cut secrets and literals of statements out of what is sent."),
+    Setting("DD_TRACE_REDACT_KEYS", keys, (), "More names of secrets, for tags, parameters and texts: iban,badge_id."),
+    Setting(
+        "DD_TRACE_OBFUSCATION_QUERY_STRING_REGEXP",
+        pattern,
+        "",
+        "What else is cut out of texts with a query; set to nothing it leaves parameters as they are.",
+        ("DD_TRACE_OBFUSCATION_QUERY_STRING_PATTERN",),
+    ),
+)
 
 _LOGS = (Setting("DD_LOGS_INJECTION", boolean, True, "Add trace and span ids to log records."),)
 

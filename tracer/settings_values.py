@@ -257,3 +257,14 @@ def tags_length(value: str) -> int:
     if not 0 <= number <= 512:
         raise ValueError("expected a number between 0 and 512")
     return number
+
+
+def pattern(value: str) -> str:
+    """Check a regular expression."""
+    import re
+
+    try:
+        re.compile(value)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"expected a regular expression: {error}") from None
+    return value

@@ -22,7 +22,7 @@ def test_nested_spans(tracer: Tracer, agent: RecordingAgent) -> None:
     assert plain(agent.spans) == [
         root("web.request", service="front", resource="GET /", type="web"),
         child("cache.get", 2, service="cache", metrics={"_dd.top_level": 1}),
-        child("sql.query", 3, 2, service="cache", resource="SELECT 1", type="sql"),
+        child("sql.query", 3, 2, service="cache", resource="SELECT ?", type="sql"),
     ]
 
 

@@ -19,6 +19,7 @@ from ddmiddleware.tracing.settings import Settings
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
     from collections import deque
+    from collections.abc import Callable
     from typing import Protocol
 
     from ddmiddleware.tracing.sampling import Sampler
@@ -68,6 +69,7 @@ class Worker:
         self._max_waiting: int = settings["DD_TRACE_WRITER_MAX_SPANS"] if keeps else 0
         self._interval: float = settings["DD_TRACE_WRITER_INTERVAL_SECONDS"]
         self._exporters: list[Exporter] = []
+        self._redact: Callable[[list[Span]], None] | None = None  # made with the exporters, nothing is added before
         self._retired: list[Exporter] = []
         self._stale = False
         self._past: dict[str, int] = {}  # the counters of exporters that are gone
@@ -218,7 +220,9 @@ class Worker:
     def _open(self) -> None:
         with forks_wait:
             from ddmiddleware.tracing.export.choice import open_exporters
+            from ddmiddleware.tracing.redaction import open_redaction
 
+            self._redact = open_redaction(self._settings)
             self._exporters.append(open_exporters(self._settings, self._sampler.take_rates))
 
     def disown(self) -> None:
@@ -249,6 +253,8 @@ class Worker:
             spans = len(chunk)
             self._encoded_chunks += 1
             self._waiting -= spans  # with a call in this line, a put on another thread could be lost
+            if self._redact is not None:
+                self._redact(chunk)
             for exporter in self._exporters:
                 exporter.add(chunk)
             unread += spans
