@@ -27,6 +27,7 @@ _TEXT_MAX = 25_000  # as the encoder has it: of longer texts the beginning is ke
 _TEXT_CUT = 2_500
 _WORD_MAX = 200
 _KEYS_MAX = 2_000
+_DATABASES_MAX = 20
 _TEXTS_MAX = 2_000
 _TEXT_REMEMBERED = 2_000
 _CHARACTERS_MAX = 1 << 20
@@ -72,7 +73,7 @@ class Redaction:
         self._texts = _Texts(self._secrets.without)
         self._commands = _Texts(_without_arguments)
         self._hidden = _Hidden()
-        self._statements: dict[bool, _Texts] = {}
+        self._statements: dict[str | None, _Texts] = {}  # by database, or type of span
         self._messages: dict[tuple[bool, bool], _Texts] = {}
         self._reader: Any = None  # the module of messages
 
@@ -85,7 +86,7 @@ class Redaction:
                 self._redact_again(span)
 
     def _redact(self, spans: list[Span]) -> None:
-        harmless, quiet = self._harmless, self._quiet
+        harmless, quiet, statements = self._harmless, self._quiet, self._statements
         for span in spans:
             if not harmless.issuperset(span._meta):
                 self._redact_tags(span._meta, span)
@@ -94,7 +95,8 @@ class Redaction:
             if span.name not in quiet:
                 span.name = self._heading(span.name)
             if span.span_type in _SQL:
-                span.resource = self._statement(span)[span.resource]
+                texts = statements.get(span._meta.get("db.system", span.span_type))
+                span.resource = (self._statement(span) if texts is None else texts)[span.resource]
             elif span.resource not in quiet:
                 span.resource = self._heading(span.resource)
             if span._links or span._events:
@@ -114,13 +116,13 @@ class Redaction:
     def _redact_tags(self, tags: dict[str, Any], span: Span) -> None:
         harmless, rules = self._harmless, self._rules
         for key in [key for key in tags if key not in harmless]:
-            rule = rules.get(key) or self._learn(key)
+            rule = rules[key] if key in rules else self._learn(key)
             if rule is not None:
                 tags[key] = (rule if isinstance(rule, dict) else rule(span))[tags[key]]
 
     def _redact_metrics(self, span: Span) -> None:
         for key in [key for key in span._metrics if key not in self._harmless]:
-            if (self._rules.get(key) or self._learn(key)) is self._hidden:
+            if self._learn(key) is self._hidden:
                 span._meta[key] = REDACTED
                 del span._metrics[key]
 
@@ -140,7 +142,7 @@ class Redaction:
         """Return a copy of a link's or an event's attributes, whose values may be numbers and lists too."""
         found = dict(attributes)
         for key, value in found.items():
-            rule = self._rules.get(key) or self._learn(key)
+            rule = self._learn(key)
             if rule is self._hidden:
                 found[key] = REDACTED
             elif rule is not None and isinstance(value, str):
@@ -158,7 +160,9 @@ class Redaction:
 
     def _learn(self, key: str) -> Rule | None:
         """Return what is done with the values of a tag called *key*, or None; remember it."""
-        rule = None if key in self._harmless else self._rule(key)
+        if key in self._rules:
+            return self._rules[key]
+        rule = self._rule(key)
         if len(key) <= _TEXT_REMEMBERED:
             if len(self._harmless) + len(self._rules) >= _KEYS_MAX:
                 self._harmless.clear()
@@ -189,14 +193,16 @@ class Redaction:
     def _statement(self, span: Span) -> _Texts:
         if span.span_type in _COMMANDS:
             return self._commands
-        names = span.span_type == "cassandra" or span._meta.get("db.system") in _QUOTED_NAMES
-        texts = self._statements.get(names)
+        system = span._meta.get("db.system", span.span_type)
+        texts = self._statements.get(system)
         if texts is None:
             with forks_wait:  # compiling the patterns takes a while, and many processes have no statement
                 from ddmiddleware.tracing.sql import without_literals
 
-            without = self._secrets.without
-            texts = self._statements[names] = _Texts(lambda value: without(without_literals(value, names)))
+            names, without = system in _QUOTED_NAMES, self._secrets.without
+            texts = _Texts(lambda value: without(without_literals(value, names)))
+            if len(self._statements) < _DATABASES_MAX:
+                self._statements[system] = texts
         return texts
 
     def _message(self, span: Span, stack: bool = False) -> _Texts:
@@ -223,9 +229,6 @@ class _Hidden(dict[str, str]):
     def __missing__(self, _value: str) -> str:
         return REDACTED
 
-    def __bool__(self) -> bool:
-        return True
-
 
 class _Texts(dict[str, str]):
     """Texts and what became of them; asking for a new one makes it. It forgets all when it has become too large."""
@@ -234,9 +237,6 @@ class _Texts(dict[str, str]):
         super().__init__()
         self._change = change
         self._characters = 0
-
-    def __bool__(self) -> bool:
-        return True
 
     def __missing__(self, value: str) -> str:
         if len(value) > _TEXT_MAX:

@@ -213,7 +213,7 @@ def test_its_memories_are_bounded(tracer: Tracer) -> None:
         redaction.redact([span])
     assert len(redaction._harmless) + len(redaction._rules) <= 2000
     assert len(redaction._quiet) <= 2000
-    for texts in (redaction._texts, redaction._statements[False]):
+    for texts in (redaction._texts, redaction._statements["sql"]):
         assert len(texts) <= 2000
         assert sum(len(before) + len(after) for before, after in texts.items()) <= 1 << 20
 
