@@ -123,11 +123,11 @@ def _cut(text: str, begin: re.Pattern[str], end: re.Pattern[str], change: Callab
     parts, done = [], 0
     while found := begin.search(text, done):
         close = end.search(text, found.end())
-        until = close.start() if close else len(text)
-        parts += [text[done : found.end()], change(text[found.end() : until])]
-        done = until
-        if not close:
-            break
+        parts.append(text[done : found.end()])
+        if close is None:
+            return "".join(parts) + "?"
+        parts.append(change(text[found.end() : close.start()]))
+        done = close.start()
     return "".join(parts) + text[done:]
 
 

@@ -187,4 +187,4 @@ LINES = st.lists(st.sampled_from([*STACK.split("\n"), *MESSAGES.split("\n"), "'"
 @given(LINES.map("\n".join), st.booleans())
 def test_whatever_comes(text: str, database: bool) -> None:
     for change in (message, stack):
-        assert "hunter2" not in change(text + "\nValueError: password=hunter2", SECRETS, database).rpartition("\n")[2]
+        assert "hunter3" not in change(text + "\nValueError: password=hunter3", SECRETS, database)
