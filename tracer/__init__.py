@@ -12,7 +12,7 @@ from ddmiddleware.tracing.guard import guard as guarded
 from ddmiddleware.tracing.log import debug, warn
 from ddmiddleware.tracing.loop_lag import loop_meter
 from ddmiddleware.tracing.process import at_fork, keep_interrupt
-from ddmiddleware.tracing.settings import Settings
+from ddmiddleware.tracing.settings import Settings, parsed
 from ddmiddleware.tracing.settings import settings as default_settings
 from ddmiddleware.tracing.settings_table import TABLE as SETTINGS_TABLE
 from ddmiddleware.tracing.span import Span
@@ -57,6 +57,7 @@ __all__ = [
     "inject_headers",
     "loop_meter",
     "may_propagate_to",
+    "parsed",
     "reach",
     "report_runtime_metrics",
     "warn",

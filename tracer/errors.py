@@ -9,7 +9,6 @@ TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
     from types import TracebackType
 
-STACK_FRAMES = 30
 _STACK_MAX = 25_000  # characters; a longer tag would be cut at its end, where the error stands
 
 
@@ -20,13 +19,13 @@ def is_error(error: BaseException) -> bool:
     return not isinstance(error, GeneratorExit)
 
 
-def error_tags(error: BaseException, tb: TracebackType | None) -> dict[str, str]:
-    """Return the tags of *error*; the stack is that of *tb*, or its own, at most the innermost 30 frames of it."""
+def error_tags(error: BaseException, tb: TracebackType | None, frames: int) -> dict[str, str]:
+    """Return the tags of *error*; the stack is that of *tb*, or its own, at most the innermost *frames* of it."""
     kind = type(error)
     return {
         ERROR_TYPE: f"{kind.__module__}.{kind.__qualname__}",
         ERROR_MSG: text(error),
-        ERROR_STACK: _stack(kind, error, tb or error.__traceback__),
+        ERROR_STACK: _stack(kind, error, tb or error.__traceback__, frames),
     }
 
 
@@ -37,10 +36,10 @@ def calling_stack(limit: int) -> str:
     return "".join(traceback.format_stack(limit=limit + 2)[:-2])
 
 
-def _stack(kind: type[BaseException], error: BaseException, tb: TracebackType | None) -> str:
+def _stack(kind: type[BaseException], error: BaseException, tb: TracebackType | None, frames: int) -> str:
     import traceback  # not at import: it costs more than all of ours
 
-    frames, stack = STACK_FRAMES, ""
+    stack = ""
     try:
         while frames:
             stack = "".join(traceback.format_exception(kind, error, tb, limit=-frames))

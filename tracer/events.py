@@ -40,10 +40,17 @@ def event(name: str, attributes: Mapping[str, object] | None, time_unix_nano: in
 
 
 def exception_event(
-    error: BaseException, attributes: Mapping[str, object] | None, time_unix_nano: int | None, escaped: bool
+    error: BaseException,
+    attributes: Mapping[str, object] | None,
+    time_unix_nano: int | None,
+    escaped: bool,
+    frames: int,
 ) -> Event:
-    """Return the event ``exception`` of *error* (OpenTelemetry semantic conventions for exceptions)."""
-    kind, message, stack = error_tags(error, None).values()
+    """Return the event ``exception`` of *error* (OpenTelemetry semantic conventions for exceptions).
+
+    *frames* is how many of its stack are kept.
+    """
+    kind, message, stack = error_tags(error, None, frames).values()
     described: dict[str, object] = {
         "exception.type": kind,
         "exception.message": message,

@@ -1,7 +1,7 @@
 """The wall between our mistakes and the application.
 
 ``with guard:`` lets nothing of ours through: an ``Exception`` raised inside is counted and logged once per place and
-minute. With ``DD_TESTING_RAISE=true``, as our own tests run, it is raised instead.
+minute (``DD_TRACE_LOGGING_RATE``). With ``DD_TESTING_RAISE=true``, as our own tests run, it is raised instead.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
     from types import TracebackType
 
-_INTERVAL_S = 60.0
 _PLACES = 1000
 
 
@@ -43,8 +42,11 @@ class Guard:
         while tb is not None and tb.tb_next is not None:
             tb = tb.tb_next
         place = (tb.tb_frame.f_code.co_filename, tb.tb_lineno) if tb else ("", 0)
+        from ddmiddleware.tracing.settings import settings  # which need the guard
+
         now = time.monotonic()
-        if now - self._reported.get(place, -_INTERVAL_S) < _INTERVAL_S or len(self._reported) >= _PLACES:
+        interval: float = settings["DD_TRACE_LOGGING_RATE"]
+        if now - self._reported.get(place, -interval) < interval or len(self._reported) >= _PLACES:
             return
         self._reported[place] = now
         warn("internal error at %s:%d, the application is not affected: %s", *place, type(error).__name__)

@@ -22,7 +22,9 @@ def info(message: str, *args: object) -> None:
 
 def debug(message: str, *args: object) -> None:
     """Log one line at DEBUG where ``DD_TRACE_DEBUG`` is on: to stderr, if nobody else takes our lines."""
-    if os.environ.get("DD_TRACE_DEBUG", "").lower() not in ("1", "true"):
+    from ddmiddleware.tracing.settings import settings  # which log themselves
+
+    if not settings["DD_TRACE_DEBUG"]:
         return
     import logging
 

@@ -19,6 +19,6 @@ def correlation(tracer: Tracer) -> dict[str, str]:
         "dd.trace_id": f"{span.trace_id:032x}" if span else "0",
         "dd.span_id": str(span.span_id) if span else "0",
         "dd.service": text((span.service if span else tracer.service) or ""),
-        "dd.env": tracer.settings["DD_ENV"],
-        "dd.version": tracer.settings["DD_VERSION"],
+        "dd.env": tracer.settings.env,
+        "dd.version": tracer.settings.version,
     }

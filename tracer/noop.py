@@ -52,7 +52,7 @@ class NoopSpan(Span):
     ) -> None:
         """Do nothing."""
 
-    def set_traceback(self, limit: int = 0) -> None:
+    def set_traceback(self, limit: int | None = None) -> None:
         """Do nothing."""
 
     def set_link(

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+from ddmiddleware.tracing.completion import Completion
 from ddmiddleware.tracing.constants import (
     DECISION_MAKER,
-    ENV_KEY,
     HIGH_TRACE_ID,
-    ORIGIN_KEY,
     PARTIAL_FLUSH,
     SAMPLING_PRIORITY,
     TOP_LEVEL,
     TRACER_KEPT_RATE,
-    VERSION_KEY,
 )
 from ddmiddleware.tracing.guard import guard
 from ddmiddleware.tracing.process import process
 from ddmiddleware.tracing.settings import Settings
-from ddmiddleware.tracing.text import text
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
-    from typing import Any, Protocol
+    from typing import Protocol
 
     from ddmiddleware.tracing.context import LocalTrace
     from ddmiddleware.tracing.filters import TraceFilter
@@ -48,12 +45,7 @@ class Pipeline:
             self._span_sampler = SpanSampler(settings)
         self.filters: list[TraceFilter] = []
         self._high, self._high_text = 0, ""
-        self._service = settings.service
-        self._renamed: dict[str, str] = settings["DD_SERVICE_MAPPING"]
-        self._tags: dict[str, str] = {key: value for key, value in settings["DD_TAGS"].items() if key != "service"}
-        if settings["DD_ENV"]:
-            self._tags[ENV_KEY] = settings["DD_ENV"]
-        self._version: str = settings["DD_VERSION"] or self._tags.pop(VERSION_KEY, "")
+        self._complete = Completion(settings).complete
 
     def process(self, chunk: list[Span], trace: LocalTrace) -> None:
         """Filter, sample and complete the spans of *chunk*, and queue them, the local root first if it is there."""
@@ -73,8 +65,7 @@ class Pipeline:
             if priority <= 0 and not self._rejected(chunk, trace):
                 return
             self._tag(chunk, root, trace, priority)
-            if self._tags or self._version or self._renamed or trace.origin:
-                self._complete(chunk, trace)
+            self._complete(chunk, root, trace)
             self.worker.put(chunk)
 
     def _filter(self, chunk: list[Span]) -> list[Span]:
@@ -117,19 +108,6 @@ class Pipeline:
             root._meta["language"] = "python"
             root._meta["runtime-id"] = process.runtime_id
             root._metrics["process_id"] = process.pid
-
-    def _complete(self, chunk: list[Span], trace: LocalTrace) -> None:
-        for span in chunk:
-            meta: dict[str, Any] = span._meta
-            for key, value in self._tags.items():
-                meta.setdefault(key, value)
-            if self._version and span.service == self._service:
-                meta.setdefault(VERSION_KEY, self._version)
-            if trace.origin:
-                meta[ORIGIN_KEY] = trace.origin
-            if self._renamed:
-                service = text(span.service)
-                span.service = self._renamed.get(service, service)
 
 
 def _root_first(chunk: list[Span]) -> Span | None:

@@ -1,4 +1,4 @@
-"""Where one service's part of a trace begins."""
+"""Which service a tracer's spans are of, and where one service's part of a trace begins."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from ddmiddleware.tracing.constants import TOP_LEVEL
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
     from ddmiddleware.tracing.span import Span
+    from ddmiddleware.tracing.tracer import Tracer
 
 
 def note_top_level(span: Span, parent: Span) -> None:
@@ -18,3 +19,11 @@ def note_top_level(span: Span, parent: Span) -> None:
         span._metrics[TOP_LEVEL] = 1
     else:
         span._metrics.pop(TOP_LEVEL, None)
+
+
+def follow(tracer: Tracer, changed: str) -> None:
+    """Let *tracer* go by what code has set: its spans are of another service from now on, or there are none."""
+    if changed == "DD_TRACE_ENABLED":
+        tracer.enabled = tracer.settings[changed]
+    elif changed in ("DD_SERVICE", "DD_TAGS"):
+        tracer.service = tracer.settings.service

@@ -17,6 +17,19 @@ def boolean(value: str) -> bool:
     raise ValueError("expected true or false")
 
 
+def inverted(value: str) -> bool:
+    """Read a switch that means the opposite: ``OTEL_SDK_DISABLED``."""
+    return not boolean(value)
+
+
+def debug_level(value: str) -> bool:
+    """Read a log level (``OTEL_LOG_LEVEL``): whether it shows what is meant for debugging."""
+    level = value.strip().lower()
+    if level not in ("trace", "debug", "verbose", "info", "warn", "warning", "error", "fatal", "none"):
+        raise ValueError("expected a log level")
+    return level in ("trace", "debug", "verbose")
+
+
 def whole(value: str) -> int:
     """Read a number that is at least 1."""
     number = int(value)
@@ -63,6 +76,44 @@ def pairs(value: str) -> dict[str, str]:
 def switches(value: str) -> dict[str, bool]:
     """Read ``name:true,other:false``."""
     return {name: boolean(word) for name, word in pairs(value).items()}
+
+
+def methods(value: str) -> tuple[str, ...]:
+    """Read ``module:function,Class.method;module2:function`` as paths of one function each."""
+    found = []
+    for part in value.split(";"):
+        module, _, names = part.strip().partition(":")
+        if part.strip():
+            paths = [f"{module}:{name.strip()}" for name in names.split(",")]
+            if not all(piece.isidentifier() for path in paths for piece in path.replace(":", ".").split(".")):
+                raise ValueError("expected module:function,Class.method;module2:function")
+            found += paths
+    return tuple(found)
+
+
+def header_tags(value: str) -> dict[str, str]:
+    """Read ``header`` or ``header:tag``, separated by commas; a header without one has a tag of its own name."""
+    found = {}
+    for part in value.split(","):
+        header, _, tag = part.partition(":")
+        if not header.strip():
+            raise ValueError("expected header or header:tag, separated by commas")
+        found[header.strip().lower()] = tag.strip()
+    return found
+
+
+def repository(value: str) -> str:
+    """Read a repository's address, and leave out the credentials in it."""
+    scheme, separator, rest = value.strip().partition("://")
+    authority, slash, path = rest.partition("/")
+    return scheme + separator + authority.rpartition("@")[2] + slash + path
+
+
+def schema(value: str) -> str:
+    """Read a version of how spans are named."""
+    if value not in ("v0", "v1"):
+        raise ValueError("expected v0 or v1")
+    return value
 
 
 def statuses(value: str) -> frozenset[int]:

@@ -7,7 +7,7 @@ from time import monotonic_ns
 
 from ddmiddleware.tracing.constants import ERROR_STACK
 from ddmiddleware.tracing.context import Context, LocalTrace, active
-from ddmiddleware.tracing.errors import STACK_FRAMES, calling_stack, error_tags, is_error
+from ddmiddleware.tracing.errors import calling_stack, error_tags, is_error
 from ddmiddleware.tracing.events import PER_SPAN_MAX, event, exception_event, link
 from ddmiddleware.tracing.guard import guard
 from ddmiddleware.tracing.tags import SPECIAL, set_number, set_special, set_text
@@ -186,15 +186,23 @@ class Span:
         """
         if error is not None and is_error(error):
             self.error = 1
-            self._meta.update(error_tags(error, tb))
+            self._meta.update(error_tags(error, tb, self._frames))
 
-    def set_traceback(self, limit: int = STACK_FRAMES) -> None:
-        """Store the exception being handled, or else the stack of this call, as the error's stack."""
+    @property
+    def _frames(self) -> int:
+        frames: int = self._trace.tracer.settings["DD_TRACE_SPAN_TRACEBACK_MAX_SIZE"]
+        return frames
+
+    def set_traceback(self, limit: int | None = None) -> None:
+        """Store the exception being handled, or else the stack of this call, as the error's stack.
+
+        *limit* is how many frames of it (``DD_TRACE_SPAN_TRACEBACK_MAX_SIZE`` where None).
+        """
         error = sys.exc_info()[1]
         if error is not None:
             self.set_exc_info(type(error), error, error.__traceback__)
         else:
-            self._meta[ERROR_STACK] = calling_stack(limit)
+            self._meta[ERROR_STACK] = calling_stack(self._frames if limit is None else limit)
 
     def link_span(self, context: Context, attributes: Mapping[str, object] | None = None) -> None:
         """Link this span to another one that caused it but is not its parent."""
@@ -229,7 +237,7 @@ class Span:
         escaped: bool = False,
     ) -> None:
         """Note an exception that was handled as an event, at *timestamp* (nanoseconds); the span has not failed."""
-        self._keep(exception_event(exception, attributes, timestamp, escaped))
+        self._keep(exception_event(exception, attributes, timestamp, escaped, self._frames))
 
     def _keep(self, made: Event) -> None:
         if self._events is None:

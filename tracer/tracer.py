@@ -13,7 +13,7 @@ from ddmiddleware.tracing.noop import NOOP
 from ddmiddleware.tracing.pipeline import Pipeline
 from ddmiddleware.tracing.process import at_fork, process
 from ddmiddleware.tracing.sampling import Sampler
-from ddmiddleware.tracing.services import note_top_level
+from ddmiddleware.tracing.services import follow, note_top_level
 from ddmiddleware.tracing.settings import Settings
 from ddmiddleware.tracing.settings import settings as default_settings
 from ddmiddleware.tracing.span import Span
@@ -50,6 +50,7 @@ class Tracer:
         self.service: str = settings.service
         self._new_trace_id = trace_id if settings["DD_TRACE_128_BIT_TRACEID_GENERATION_ENABLED"] else short_trace_id
         self._baggage_tags: tuple[str, ...] = settings["DD_TRACE_BAGGAGE_TAG_KEYS"]
+        settings.listen(lambda changed: follow(self, changed))
         self._tags: dict[str, object] = {}
         self._on_start: tuple[Callable[[Span], object], ...] = ()
         self._complained = False

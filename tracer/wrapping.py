@@ -30,7 +30,8 @@ def wrap(
     """Return *function* with a span around each call: still a function, coroutine function or generator function."""
     if isinstance(function, (staticmethod, classmethod)):
         return type(function)(wrap(tracer, function.__func__, name, service, resource, span_type))
-    span_name = name or f"{function.__module__}.{getattr(function, '__name__', type(function).__name__)}"
+    attribute = "__qualname__" if tracer.settings["DD_TRACE_WRAP_SPAN_NAME_INCLUDE_CLASS"] else "__name__"
+    span_name = name or f"{function.__module__}.{getattr(function, attribute, type(function).__name__)}"
 
     def begin() -> Span:
         return tracer.trace(span_name, service, resource, span_type)

@@ -25,9 +25,11 @@ def root(name: str, number: int = 1, trace: int = 1, **changes: Any) -> dict[str
 
 
 def child(name: str, number: int, parent: int = 1, trace: int = 1, **changes: Any) -> dict[str, Any]:
-    """Return a span under the span *parent*."""
+    """Return a span under the span *parent*; one of another service than the tracer's says so."""
+    service = changes.pop("service", "shop")
+    base = {} if service in ("shop", "") else {"_dd.base_service": "shop"}
     return {
-        "service": "shop",
+        "service": service,
         "name": name,
         "resource": name,
         "type": "",
@@ -35,7 +37,7 @@ def child(name: str, number: int, parent: int = 1, trace: int = 1, **changes: An
         "span_id": number,
         "parent_id": parent,
         "error": 0,
-        "meta": {},
         "metrics": {},
         **changes,
+        "meta": {**base, **changes.get("meta", {})},
     }

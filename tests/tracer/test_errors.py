@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
 
 from ddmiddleware.tracing import Span, Tracer
 from tests.recording_agent import RecordingAgent, plain
+from tests.tracer.conftest import MakeTracer
 from tests.tracer.expected import child, root
 
 
@@ -109,3 +111,21 @@ def test_set_exc_info_by_hand(tracer: Tracer) -> None:
     assert span.error == 0
     span.set_exc_info(ValueError, ValueError("never raised"), None)
     assert (span.error, span.get_tag("error.stack")) == (1, "ValueError: never raised\n")
+
+
+def test_how_many_frames_are_kept(make_tracer: MakeTracer) -> None:
+    def sink(depth: int) -> None:
+        if depth:
+            sink(depth - 1)
+        raise LookupError
+
+    for frames in (3, 31):
+        tracer = make_tracer("http://127.0.0.1:9", DD_TRACE_SPAN_TRACEBACK_MAX_SIZE=str(frames))
+        span = tracer.start_span("a")
+        with pytest.raises(LookupError), span:
+            sink(50)
+        stack = span.get_tag("error.stack") or ""
+        assert len(re.findall(r'File "', stack)) <= frames
+        assert "in sink" in stack
+        span.set_traceback()
+        assert len((span.get_tag("error.stack") or "").splitlines()) <= 2 * frames + 1

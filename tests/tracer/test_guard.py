@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ddmiddleware.tracing import default_settings
 from ddmiddleware.tracing.guard import Guard
 
 
@@ -28,6 +29,15 @@ def test_it_swallows_counts_and_reports_each_place_once(guard: Guard, caplog: py
     messages = [record.getMessage() for record in caplog.records]
     assert [message.rpartition(" ")[2] for message in messages] == ["LookupError", "ValueError"]
     assert all(__file__ in message and "\n" not in message for message in messages)
+
+
+def test_how_long_the_same_is_not_said_again(
+    guard: Guard, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(default_settings._values, "DD_TRACE_LOGGING_RATE", 0.0)
+    for _ in range(3):
+        _fail(guard)
+    assert len(caplog.records) == 3
 
 
 @pytest.mark.parametrize("leave", [KeyboardInterrupt, SystemExit, GeneratorExit])

@@ -20,11 +20,50 @@ def test_a_row(row: Any, caplog: pytest.LogCaptureFixture) -> None:
     settings = Settings({})
     settings[row.name] = "from code"
     assert settings[row.name] == "from code"
-    for name in [] if row.name.startswith("OTEL_EXPORTER_") else row.aliases:
-        text = {int: "77", bool: "false", tuple: "none"}.get(type(row.default), "aliased")
-        assert Settings({name: text})[row.name] == row.parse(text)
+    assert (Settings({}).source(row.name), settings.source(row.name)) == ("default", "code")
+    for name, parse in row.readers[1:]:
+        if parse is row.parse and not row.name.startswith("OTEL_EXPORTER_"):  # those have tests of their own
+            text = {int: "77", bool: "false", tuple: "none"}.get(type(row.default), "aliased")
+            assert Settings({name: text})[row.name] == row.parse(text)
     assert row.help.endswith(".")
     assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("alias", "text", "name", "value"),
+    [
+        ("OTEL_SERVICE_NAME", "web", "DD_SERVICE", "web"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "service.name=web", "DD_SERVICE", "web"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "service.version=1%2C2", "DD_VERSION", "1,2"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a=b,deployment.environment=old", "DD_ENV", "old"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment=old,deployment.environment.name=new", "DD_ENV", "new"),
+        ("OTEL_RESOURCE_ATTRIBUTES", " team = blue ,service.name=web,x=a%20b", "DD_TAGS", {"team": "blue", "x": "a b"}),
+        ("OTEL_SDK_DISABLED", "true", "DD_TRACE_ENABLED", False),
+        ("OTEL_SDK_DISABLED", "false", "DD_TRACE_ENABLED", True),
+        ("OTEL_LOG_LEVEL", "DEBUG", "DD_TRACE_DEBUG", True),
+        ("OTEL_LOG_LEVEL", "info", "DD_TRACE_DEBUG", False),
+        ("DD_TRACE_AGENT_HOSTNAME", "agent", "DD_AGENT_HOST", "agent"),
+        ("DD_AGENT_PORT", "77", "DD_TRACE_AGENT_PORT", 77),
+    ],
+)
+def test_an_alias(alias: str, text: str, name: str, value: object, caplog: pytest.LogCaptureFixture) -> None:
+    settings = Settings({alias: text})
+    assert (settings[name], settings.source(name)) == (value, f"environment {alias}")
+    assert caplog.records == []
+
+
+def test_what_an_alias_does_not_say() -> None:
+    settings = Settings({"OTEL_RESOURCE_ATTRIBUTES": "a=b"})
+    assert (settings["DD_SERVICE"], settings.source("DD_SERVICE")) == ("", "default")
+
+
+def test_a_bad_alias_is_reported_under_its_own_name(caplog: pytest.LogCaptureFixture) -> None:
+    settings = Settings({"OTEL_RESOURCE_ATTRIBUTES": "nonsense", "OTEL_SDK_DISABLED": "flase"})
+    assert (settings["DD_SERVICE"], settings["DD_TAGS"], settings["DD_TRACE_ENABLED"]) == ("", {}, True)
+    assert [record.getMessage().split("=")[0] for record in caplog.records] == [
+        "ddmiddleware: OTEL_RESOURCE_ATTRIBUTES",
+        "ddmiddleware: OTEL_SDK_DISABLED",
+    ]
 
 
 @pytest.mark.parametrize("garbage", ["\0", "x y", "-1", "nan", "1e999", "9" * 5000, "flase", "é:\udcff", "a:b,c"])

@@ -11,6 +11,7 @@ import pytest
 
 from ddmiddleware.tracing import Tracer
 from tests.recording_agent import RecordingAgent, plain
+from tests.tracer.conftest import MakeTracer
 from tests.tracer.expected import active_name, child, root
 
 
@@ -218,3 +219,14 @@ def test_a_generator_ends_its_span_once(tracer: Tracer, agent: RecordingAgent) -
     wrapped(1)
     tracer.flush()
     assert [(span["name"], span["error"]) for span in agent.spans] == [("a", 0), ("a", 1), ("a", 0)]
+
+
+def test_a_name_with_the_class(make_tracer: MakeTracer) -> None:
+    tracer = make_tracer("http://127.0.0.1:9", DD_TRACE_WRAP_SPAN_NAME_INCLUDE_CLASS="true")
+
+    class Invoice:
+        @tracer.wrap()
+        def send(self) -> str:
+            return active_name(tracer)
+
+    assert Invoice().send() == f"{__name__}.test_a_name_with_the_class.<locals>.Invoice.send"
