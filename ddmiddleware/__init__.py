@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from ddmiddleware import integrations
 from ddmiddleware.integrations import TABLE, Row, patch, patch_all, unpatch
-from ddmiddleware.tracing import Span, Tracer, __version__
+from ddmiddleware.tracing import Span, Tracer, __version__, default_settings
 from ddmiddleware.tracing import default_tracer as tracer
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
     from typing import Any
 
+    from ddmiddleware._config import config as config
     from ddmiddleware.integrations import Pin as Pin
 
-__all__ = ["Pin", "Span", "Tracer", "__version__", "patch", "patch_all", "tracer", "unpatch"]
+__all__ = ["Pin", "Span", "Tracer", "__version__", "config", "patch", "patch_all", "tracer", "unpatch"]
 
 # The frameworks stand above the libraries: their rows are added here.
 TABLE.update(
@@ -24,10 +25,15 @@ TABLE.update(
     otel=Row("opentelemetry.trace", "ddmiddleware.opentelemetry", on=False),
     starlette=Row("starlette.applications", "ddmiddleware.starlette"),
 )
+default_settings.components = (TABLE, ("asgi", "wsgi"))
 
 
 def __getattr__(name: str) -> Any:
     """Load what most programs do not use with its first user."""
     if name == "Pin":
         return integrations.Pin
+    if name == "config":
+        from ddmiddleware._config import config
+
+        return config
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,8 +6,9 @@ A framework's module only translates its own events to the methods of ``Request`
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from ddmiddleware.integrations import options_of
 from ddmiddleware.tracing import active, default_settings, default_tracer, extract_headers
 
 # Where a request that is being served is found again: a key of the WSGI environ or the ASGI scope.
@@ -25,7 +26,7 @@ class Request:
     work a trace of its own, linked to the request. Whoever begins a request puts back what was active before.
     """
 
-    __slots__ = ("_ended", "_error", "_gone", "_method", "_prefix", "_routed", "span")
+    __slots__ = ("_ended", "_error", "_gone", "_method", "_prefix", "_routed", "header_tags", "span")
 
     def __init__(
         self, component: str, method: str, url: str, agent: str, headers: Mapping[str, str], prefix: str = ""
@@ -41,10 +42,12 @@ class Request:
         self._gone = False
         self._ended: float | None = None
         self._error: BaseException | None = None
-        remote = extract_headers(headers) if headers else None
+        options = options_of(component)
+        self.header_tags = options.header_tags
+        remote = extract_headers(headers) if headers and options.distributed_tracing else None
         if remote is not None:
             active.set(remote)
-        self.span = span = default_tracer.trace(f"{component}.request", service_of(component), self._method, "web")
+        self.span = span = default_tracer.trace(f"{component}.request", options.service, self._method, "web")
         tags = span._meta
         tags["component"] = component
         tags["span.kind"] = "server"
@@ -58,8 +61,23 @@ class Request:
         """Name the span after the framework that serves it, below a middleware that knew no framework."""
         span = self.span
         span.name = f"{component}.request"
-        span.service = service_of(component) or span.service
+        options = options_of(component)
+        span.service = options.service or span.service
+        self.header_tags = options.header_tags
         span._meta["component"] = component
+
+    def queried(self, component: str, query: str) -> None:
+        """Note the query string, where it is wanted."""
+        if query and options_of(component).query_string:
+            self.span._meta["http.query.string"] = query
+
+    def tag_headers(self, direction: str, headers: Iterable[tuple[str, str]]) -> None:
+        """Note those of *headers*, of the ``request`` or the ``response``, that are wanted; only if any are."""
+        for name, value in headers:
+            name = name.lower()
+            tag = self.header_tags.get(name)
+            if tag is not None:
+                self.span._meta[tag or f"http.{direction}.headers.{_tag(name)}"] = value.strip()
 
     def mounted(self, prefix: str) -> None:
         """Enter an application that is mounted under the template *prefix*; it may have routes of its own, or none."""
@@ -140,11 +158,6 @@ class Request:
             active.set(current)
 
 
-_services: dict[str, str | None] = {}
-
-
-def service_of(component: str) -> str | None:
-    """Return the service that ``DD_<COMPONENT>_SERVICE`` gives a framework's requests, or None for the default."""
-    if component not in _services:
-        _services[component] = default_settings.text(f"DD_{component.upper()}_SERVICE") or None
-    return _services[component]
+def _tag(header: str) -> str:
+    """Return what a header is called in the name of a tag: letters, digits and ``_-:/``."""
+    return "".join(character if character.isalnum() or character in "_-:/" else "_" for character in header)

@@ -7,7 +7,7 @@ servers that leave by a signal and so run no exit handlers.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from typing import Any
 
 from ddmiddleware._request import KEY, Request
@@ -89,6 +89,7 @@ def _begin(scope: Scope, component: str) -> Request | None:
     if outer is not None:
         if component != "asgi":
             outer.adopt(component)
+            _describe(outer, scope, component)
         return None
     found: dict[str, str] = {}
     for name, value in scope["headers"]:
@@ -112,6 +113,7 @@ def _begin(scope: Scope, component: str) -> Request | None:
         root = _template(root, scope["path_params"])
     request = Request(component, scope.get("method", "GET"), url, agent, found, root)
     scope[KEY] = request
+    _describe(request, scope, component)
     return request
 
 
@@ -120,6 +122,17 @@ def _prefixed(scope: Scope) -> Iterator[tuple[str, str]]:
     for name, value in scope["headers"]:
         if name.startswith(prefix):
             yield name.decode("latin-1"), value.decode("latin-1")
+
+
+def _describe(request: Request, scope: Scope, component: str) -> None:
+    request.queried(component, scope.get("query_string", b"").decode("latin-1"))
+    if request.header_tags:
+        request.tag_headers("request", _text(scope["headers"]))
+
+
+def _text(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
+    for name, value in headers:
+        yield name.decode("latin-1"), value.decode("latin-1")
 
 
 def _template(root: str, params: dict[str, Any]) -> str:
@@ -148,6 +161,8 @@ def _responding(request: Request, send: Send) -> Send:
             kind = message["type"]
             if kind == "http.response.start" or kind == "websocket.http.response.start":
                 request.answered(message["status"])
+                if request.header_tags:
+                    request.tag_headers("response", _text(message.get("headers", ())))
             elif kind == "websocket.accept":
                 request.answered(101)
             elif kind == "websocket.close" and not request.span.finished:

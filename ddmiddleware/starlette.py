@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 
 from ddmiddleware import asgi
-from ddmiddleware._request import KEY, service_of
-from ddmiddleware.integrations import Integration
+from ddmiddleware._request import KEY
+from ddmiddleware.integrations import Integration, options_of
 from ddmiddleware.tracing import Context, Span, active, default_settings, default_tracer, guarded
 
 _routing = Integration("starlette")
@@ -84,7 +84,7 @@ def _begin_task(function: Any, outside: Span | Context | None) -> Span:
     """Start the trace of a background task: one of its own, because the response does not wait for it."""
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     span = default_tracer.start_span(
-        "starlette.background_task", None, service_of("starlette"), name, "worker", activate=True
+        "starlette.background_task", None, options_of("starlette").service, name, "worker", activate=True
     )
     span._meta["component"] = "starlette"
     if isinstance(outside, Span):

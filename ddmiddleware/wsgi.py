@@ -85,6 +85,7 @@ def _begin(environ: Environ, component: str) -> Request | None:
         environ[KEY] = outer
         if component != "wsgi":
             outer.adopt(component)
+            _describe(outer, environ, component)
         return None
     headers = {}
     if not environ.keys().isdisjoint(_LEADING):
@@ -98,6 +99,7 @@ def _begin(environ: Environ, component: str) -> Request | None:
     url = f"{environ.get('wsgi.url_scheme', 'http')}://{host}{path}"
     request = Request(component, environ.get("REQUEST_METHOD", "GET"), url, environ.get("HTTP_USER_AGENT", ""), headers)
     environ[KEY] = request
+    _describe(request, environ, component)
     return request
 
 
@@ -105,10 +107,24 @@ def _name(key: str) -> str:
     return key.removeprefix("HTTP_").lower().replace("_", "-")
 
 
+def _describe(request: Request, environ: Environ, component: str) -> None:
+    request.queried(component, environ.get("QUERY_STRING", ""))
+    if request.header_tags:
+        request.tag_headers("request", _headers(environ))
+
+
+def _headers(environ: Environ) -> Iterator[tuple[str, str]]:
+    for key, value in environ.items():
+        if key.startswith("HTTP_") or key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            yield _name(key), value
+
+
 def _responding(request: Request, start_response: StartResponse) -> StartResponse:
     def responding(status: str, *rest: Any, **named: Any) -> Any:
         with guarded:
             request.answered(int(status[:3]))
+            if request.header_tags and rest:
+                request.tag_headers("response", rest[0])
         return start_response(status, *rest, **named)
 
     return responding

@@ -13,10 +13,25 @@ TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
     from typing import Any
 
+    from ddmiddleware.integrations._diagnosis import diagnosis as diagnosis
+    from ddmiddleware.integrations._options import options_of as options_of
     from ddmiddleware.integrations._patching import Integration as Integration
     from ddmiddleware.integrations._pin import Pin as Pin
 
-__all__ = ["TABLE", "Integration", "ModuleNotFoundException", "Pin", "Row", "is_on", "patch", "patch_all", "unpatch"]
+__all__ = [
+    "TABLE",
+    "Integration",
+    "ModuleNotFoundException",
+    "Pin",
+    "Row",
+    "diagnosis",
+    "is_on",
+    "options_of",
+    "patch",
+    "patch_all",
+    "switched_by",
+    "unpatch",
+]
 
 
 class Row:
@@ -43,8 +58,10 @@ TABLE = {
     "sqlite3": _row("sqlite3"),
     "structlog": _row("structlog"),
 }
+default_settings.components = (TABLE,)
 _wanted: set[str] = set()
 _watched: set[str] = set()
+_switched_by: dict[str, str] = {}
 
 
 def patch_all(**switches: bool) -> None:
@@ -55,17 +72,38 @@ def patch_all(**switches: bool) -> None:
     """
     if not default_settings["DD_TRACE_ENABLED"]:
         return
+    default_settings.check()
     listed = default_settings["DD_PATCH_MODULES"]
     for name, on in {**listed, **switches}.items():
         _check(name, on)
     for name in TABLE:
-        if name in switches:
-            on = switches[name]
-        else:
-            by_name = default_settings.switch(f"DD_TRACE_{name.upper()}_ENABLED")
-            on = listed.get(name, TABLE[name].on) if by_name is None else by_name
+        on, _switched_by[name] = _switched(name, switches)
         if on:
             _patch(name)
+    if default_settings["DD_TRACE_METHODS"]:
+        from ddmiddleware.integrations import _methods
+
+        with guarded:
+            _methods.patch()
+
+
+def _switched(name: str, switches: dict[str, bool]) -> tuple[bool, str]:
+    """Return whether ``patch_all`` traces a library, and what says so."""
+    if name in switches:
+        return switches[name], "code"
+    variable = f"DD_TRACE_{name.upper()}_ENABLED"
+    by_name = default_settings.switch(variable)
+    if by_name is not None:
+        return by_name, f"environment {variable}"
+    listed = default_settings["DD_PATCH_MODULES"]
+    if name in listed:
+        return listed[name], default_settings.source("DD_PATCH_MODULES")
+    return TABLE[name].on, "default"
+
+
+def switched_by(name: str) -> tuple[bool, str]:
+    """Return whether the named library is traced, and what switched it: ``code``, ``environment NAME``, ``default``."""
+    return name in _wanted, _switched_by.get(name, "default")
 
 
 class ModuleNotFoundException(Exception):
@@ -85,11 +123,15 @@ def patch(raise_errors: bool = False, **switches: bool) -> None:
     for name, on in switches.items():
         _check(name, on)
         if on and name in TABLE:
+            _switched_by[name] = "code"
             _patch(name)
 
 
 def unpatch(*names: str) -> None:
     """Put back what was replaced in the named libraries, or in all of them where none is named."""
+    methods = sys.modules.get("ddmiddleware.integrations._methods")
+    if methods is not None and not names:
+        methods.integration.unpatch()
     for name in names or tuple(TABLE):
         if name in _wanted:
             _wanted.discard(name)
@@ -124,7 +166,10 @@ def _patch(name: str) -> None:
             if name in _wanted:
                 from importlib import import_module
 
-                import_module(TABLE[name].loads).integration.patch()
+                # There is none yet where loading ours is what imports the library: whoever loads it knows.
+                integration = getattr(import_module(TABLE[name].loads), "integration", None)
+                if integration is not None:
+                    integration.patch()
 
     wrapt.register_post_import_hook(imported, TABLE[name].watches)
 
@@ -135,6 +180,14 @@ def _loaded(name: str) -> Any:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "diagnosis":
+        from ddmiddleware.integrations import _diagnosis
+
+        return _diagnosis.diagnosis
+    if name == "options_of":
+        from ddmiddleware.integrations import _options
+
+        return _options.options_of
     if name == "Pin":
         from ddmiddleware.integrations import _pin
 

@@ -44,13 +44,13 @@ def sent(call: Call, method: str, url: str, headers: MutableMapping[str, str] | 
 
 
 def _inject(call: Call, host: str, headers: MutableMapping[str, str]) -> None:
-    """Add the trace's headers, unless the caller has set its own, or *host* is not one that gets any.
+    """Add the trace's headers, unless the caller has set its own, or *host* or the integration is not to have any.
 
     Our own may be there as well: a redirect copies them, and a prepared request is sent again with them.
     """
     for name in _injected.get(headers.get(INJECTED_MARK, ""), ()):
         headers.pop(name, None)
-    if not may_propagate_to(host):
+    if not call.options.distributed_tracing or not may_propagate_to(host):
         return
     names = call.inject(headers)
     if names:

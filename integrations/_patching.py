@@ -14,10 +14,12 @@ from typing import Any
 
 import wrapt
 
+from ddmiddleware.integrations._history import Event, event
+from ddmiddleware.integrations._options import Options, options_of
 from ddmiddleware.integrations._pin import Pin
 from ddmiddleware.integrations._replacement import Replacement
 from ddmiddleware.integrations._versions import supported
-from ddmiddleware.tracing import Span, default_settings, default_tracer, guarded, inject_headers
+from ddmiddleware.tracing import Span, default_settings, default_tracer, guarded, inject_headers, warn
 
 
 class Call:
@@ -26,9 +28,10 @@ class Call:
     Text goes to ``tags``, numbers to ``metrics``.
     """
 
-    __slots__ = ("_args", "_first", "_kwargs", "metrics", "span", "tags")
+    __slots__ = ("_args", "_first", "_kwargs", "metrics", "options", "span", "tags")
 
-    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], first: int) -> None:
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], first: int, options: Options) -> None:
+        self.options = options
         self.span: Span
         self.tags: dict[str, str]
         self.metrics: dict[str, float]
@@ -125,9 +128,10 @@ class Traced:
                 return None
             if self._when is not None and not self._when(*args, **kwargs):
                 return None
-            call = Call(args, kwargs, first)
+            options = integration.options
+            call = Call(args, kwargs, first, options)
             pin = Pin.get_from(args[0]) if Pin.placed and first and args else None
-            tracer, service = default_tracer, integration.service
+            tracer, service = default_tracer, options.service
             if pin is not None:
                 tracer, service = pin.tracer, pin.service or service
             call.span = span = tracer.trace(self._name, service, None, self._span_type)
@@ -169,21 +173,27 @@ class Integration:
         kind: str = "",
         db_system: str = "",
         parts: tuple[Integration, ...] = (),
+        reports_missing: bool = False,
     ) -> None:
         """*service* is the default name of its spans' service; None means the application's own.
 
-        *parts* are patched and undone along with it.
+        *parts* are patched and undone along with it. *reports_missing* says that a path which is not there is a
+        mistake, and not what only some versions have.
         """
         self.name = name
         self.requires = requires
-        self.service = default_settings.text(f"DD_{name.upper()}_SERVICE") or service
+        self.options = options_of(name)
+        if service:
+            self.options.default_service(service)
         self.tags = {"component": name}
         if kind:
             self.tags["span.kind"] = kind
         if db_system:
             self.tags["db.system"] = db_system
-        self._replacements: list[Replacement] = []
+        self.replacements: list[Replacement] = []
         self._parts = parts
+        self._reports_missing = reports_missing
+        self.events: dict[str, Event] = {}
         self._awaited: set[str] = set()
         self._supported: bool | None = None
         self.patched = False
@@ -235,13 +245,13 @@ class Integration:
         """
 
         def register(build: Callable[[Any], Any]) -> Callable[[Any], Any]:
-            self._replacements.append(Replacement(path, lambda original, _method: build(original), adds=True))
+            self.replacements.append(Replacement(path, lambda original, _method: build(original), adds=True))
             return build
 
         return register
 
     def _add(self, path: str, build: Callable[[Any, bool], Any]) -> None:
-        self._replacements.append(Replacement(path, build))
+        self.replacements.append(Replacement(path, build))
 
     def patch(self) -> None:
         """Apply every replacement: now where its module is imported, else as soon as it is."""
@@ -254,7 +264,7 @@ class Integration:
         self.patched = True
         for part in self._parts:
             part.patch()
-        for module in dict.fromkeys(replacement.module for replacement in self._replacements):
+        for module in dict.fromkeys(replacement.module for replacement in self.replacements):
             if sys.modules.get(module) is not None:
                 self._apply(module)
             elif module not in self._awaited:
@@ -267,15 +277,22 @@ class Integration:
             self._apply(module)
 
     def _apply(self, module: str) -> None:
-        for replacement in self._replacements:
+        self.events[module] = event(module)
+        for replacement in self.replacements:
             if replacement.module == module:
                 with guarded:
                     replacement.apply()
+                    if replacement.missing and self._reports_missing:
+                        warn("there is no %s: it is not traced", replacement.path)
+
+    def everything(self) -> tuple[Integration, ...]:
+        """Return this integration and its parts."""
+        return (self, *self._parts)
 
     def unpatch(self) -> None:
         """Undo every replacement."""
         self.patched = False
-        for replacement in reversed(self._replacements):
+        for replacement in reversed(self.replacements):
             with guarded:
                 replacement.undo()
         for part in self._parts:

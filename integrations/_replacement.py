@@ -53,6 +53,8 @@ class Replacement:
 
     def __init__(self, path: str, build: Callable[[Any, bool], Any], adds: bool = False) -> None:
         """*adds* says that the class has no such attribute, its instances do; *build* gets None then."""
+        self.path = path
+        self.missing = False
         self.module, _, self._attribute = path.partition(":")
         self._build = build
         self.adds = adds
@@ -70,8 +72,9 @@ class Replacement:
         for parent in parents:
             owner = getattr(owner, parent, None)
         raw = _lookup(owner, name)
+        self.missing = raw is _ABSENT
         if raw is _ABSENT and self.adds and isinstance(owner, type):
-            raw = None
+            self.missing, raw = False, None
         elif raw is _ABSENT:
             return
         new = self._replace(raw, isinstance(owner, type))
@@ -83,6 +86,15 @@ class Replacement:
         setattr(owner, name, new)
         if rebound:
             rebind(raw, new)
+
+    @property
+    def original(self) -> Any:
+        """The function in whose place ours stands, or None."""
+        if self._applied is None:
+            return None
+        raw = self._applied.raw
+        function = raw.__func__ if isinstance(raw, (staticmethod, classmethod)) else raw
+        return function if inspect.isroutine(function) else None
 
     def _replace(self, raw: Any, method: bool) -> Any:
         if isinstance(raw, (staticmethod, classmethod)):

@@ -13,21 +13,31 @@ def supported(name: str, requires: str) -> bool:
     A version that is too old is reported in one line. One that cannot be found or read counts as supported: a library
     that is vendored or runs from its source tree has none.
     """
-    if not requires:
+    found = installed(requires)
+    if meets(found, requires):
         return True
+    warn("%s %s is not traced: version %s or newer is needed", name, found, requires.partition(">=")[2])
+    return False
+
+
+def installed(requires: str) -> str | None:
+    """Return the version of the distribution that *requires* names, or None where there is none to be found."""
+    if not requires:
+        return None
     from importlib import metadata
 
-    distribution, _, minimum = requires.partition(">=")
     try:
-        fields = metadata.metadata(distribution)
+        fields = metadata.metadata(requires.partition(">=")[0])
     except metadata.PackageNotFoundError:
-        return True
-    [found, *_] = fields.get_all("Version") or [None]
-    release = _release(found)
-    if not release or release >= _release(minimum):
-        return True
-    warn("%s %s is not traced: version %s or newer is needed", name, found, minimum)
-    return False
+        return None
+    versions = fields.get_all("Version")
+    return str(versions[0]) if versions else None
+
+
+def meets(version: str | None, requires: str) -> bool:
+    """Return whether *version* is new enough for *requires*, or cannot be read."""
+    release = _release(version)
+    return not release or release >= _release(requires.partition(">=")[2])
 
 
 def _release(version: object) -> tuple[int, ...]:

@@ -47,7 +47,7 @@ def owners(name: str) -> dict[str, dict[str, Any]]:
     integration = importlib.import_module(TABLE[name].loads).integration
     found: dict[str, dict[str, Any]] = {}
     for part in (integration, *integration._parts):
-        for replacement in part._replacements:
+        for replacement in part.replacements:
             owner = importlib.import_module(replacement.module)
             found[replacement.module] = dict(vars(owner))
             for parent in replacement._attribute.split(".")[:-1]:
@@ -144,8 +144,8 @@ def test_undone_below_somebody_elses_patch(name: str, imported: Imported, record
     """Theirs stays where it is; ours does nothing any more, and does not nest when it is switched on again."""
     names = imported(name)
     integration = importlib.import_module(TABLE[name].loads).integration
-    owner = owner_of(integration._replacements[0])
-    attribute = integration._replacements[0]._attribute.rpartition(".")[2]
+    owner = owner_of(integration.replacements[0])
+    attribute = integration.replacements[0]._attribute.rpartition(".")[2]
     patch(**{name: True})
     ours = getattr(owner, attribute)
 

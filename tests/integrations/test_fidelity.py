@@ -27,7 +27,7 @@ REPLACED = [
     for name in sorted(TABLE.keys() - {"otel"})  # which replaces no function but OpenTelemetry's own registers
     for integration in [importlib.import_module(TABLE[name].loads).integration]
     for part in (integration, *integration._parts)
-    for replacement in part._replacements
+    for replacement in part.replacements
 ]
 TARGETS = [(name, path) for name, path, adds in REPLACED if not adds]
 ADDED = [(name, path) for name, path, adds in REPLACED if adds]

@@ -277,7 +277,7 @@ def test_service_from_the_environment(http_server: HttpServer, recorder: Recorde
     from ddmiddleware.integrations import requests as ours
 
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(ours.integration, "service", "billing-api")
+        monkeypatch.setattr(ours.integration.options, "service", "billing-api")
         Client("requests").get(f"{http_server.url}/ok")
     assert [span["service"] for span in recorder.take()] == ["billing-api"]
 

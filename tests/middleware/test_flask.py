@@ -12,6 +12,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 import ddmiddleware
 from ddmiddleware import wsgi
 from ddmiddleware.flask import TraceMiddleware
+from ddmiddleware.integrations import options_of
 from ddmiddleware.tracing import default_settings, default_tracer
 from tests.integrations.recorder import Recorder
 from tests.middleware.requests_by_hand import ask_wsgi, span
@@ -161,8 +162,7 @@ def test_switched_off(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_its_service(patched: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DD_FLASK_SERVICE", "front")
-    monkeypatch.setattr("ddmiddleware._request._services", {})
+    monkeypatch.setattr(options_of("flask"), "service", "front")
     ask_wsgi(wsgi.TraceMiddleware(shop()), "/")
     assert patched.take() == [span("flask", "/", "/", service="front", tags={"flask.endpoint": "home"})]
 

@@ -1,0 +1,53 @@
+"""What is installed, supported, on, patched when and by what, and what escapes; for ``ddmiddleware doctor``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+from ddmiddleware.integrations import TABLE, switched_by
+from ddmiddleware.integrations._patching import Integration
+from ddmiddleware.integrations._stale import stale
+from ddmiddleware.integrations._versions import installed, meets
+from ddmiddleware.tracing import default_settings
+
+
+def diagnosis() -> list[dict[str, Any]]:
+    """Return what is to say of each integration, and of the functions that ``DD_TRACE_METHODS`` names."""
+    imported = {name for name, row in TABLE.items() if row.watches in sys.modules}  # some of ours import their library
+    found = [_of(name, row.loads, name in imported) for name, row in sorted(TABLE.items())]
+    methods = sys.modules.get("ddmiddleware.integrations._methods")
+    if methods is not None:
+        found.append(_of("methods", methods.__name__, True))
+    return found
+
+
+def _of(name: str, loads: str, imported: bool) -> dict[str, Any]:
+    try:
+        integration: Integration | None = importlib.import_module(loads).integration
+    except ImportError:  # its library is not there
+        integration = None
+    parts = [] if integration is None else integration.everything()
+    requires = "" if integration is None else integration.requires
+    version = installed(requires)
+    replacements = [replacement for part in parts for replacement in part.replacements]
+    originals = {id(each.original): each.path for each in replacements if each.original is not None}
+    on, by = switched_by(name) if name in TABLE else (True, default_settings.source("DD_TRACE_METHODS"))
+    return {
+        "name": name,
+        "installed": version is not None or (not requires and integration is not None),
+        "version": version,
+        "requires": requires,
+        "supported": meets(version, requires),
+        "on": on,
+        "by": by,
+        "imported": imported,
+        "patched": [
+            {"module": module, "seconds": round(event.seconds, 3), "where": event.where}
+            for part in parts
+            for module, event in part.events.items()
+        ],
+        "missing": [replacement.path for replacement in replacements if replacement.missing],
+        "stale": [each._asdict() for each in stale(originals)] if originals else [],
+    }
