@@ -13,7 +13,9 @@ usage: ddmiddleware COMMAND [ARGUMENT ...]
 commands:
   collector   store traces on this machine and show them in the browser
   run         run a program with tracing: the same as ddmiddleware-run
-  info        show the settings in force and whether the collector can be reached
+  config      show every setting, its value in force, and where that comes from
+  doctor      check what is installed, traced and reachable, and what escapes
+  info        show what is set and whether the collector can be reached
 
 options:
   -v, --version  show the version
@@ -33,6 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from ddmiddleware import run
 
         return run.main(rest)
+    if command == "config":
+        from ddmiddleware import _config_command
+
+        return _config_command.main(rest)
+    if command == "doctor":
+        from ddmiddleware import _doctor
+
+        return _doctor.main(rest)
     if command == "info":
         from ddmiddleware import run
 

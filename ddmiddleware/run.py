@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from ddmiddleware.tracing import __version__, default_settings
+from ddmiddleware.tracing import __version__
 
 _HELP = """\
 usage: ddmiddleware-run [--debug] [--as-ddtrace] COMMAND [ARGUMENT ...]
@@ -20,7 +20,7 @@ makes. The interpreters that it starts are traced too.
 options:
   -d, --debug    log what is patched and sent
   --as-ddtrace   let "import ddtrace" give ddmiddleware, where ddtrace is not installed
-  -i, --info     show the settings in force and whether the collector can be reached
+  -i, --info     show what is set and whether the collector can be reached
   -v, --version  show the version
   -h, --help     show this text
 
@@ -44,9 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"ddmiddleware {__version__}")
             return 0
         if option in ("-i", "--info"):
-            from ddmiddleware._info import show
+            from ddmiddleware import _doctor
 
-            return show(default_settings)
+            return _doctor.info()
         if option in ("-d", "--debug"):
             environ["DD_TRACE_DEBUG"] = "true"
         elif option == "--as-ddtrace":

@@ -18,8 +18,9 @@ def settings() -> str:
     lines = [
         "# Settings",
         "",
-        "Environment variables; made from the table in `tracer/settings.py` by `make docs`. A bad value is reported in",
-        "one log line and the default is used. `ddmiddleware info` shows the values in force.",
+        "Environment variables; made from the table in `tracer/settings_table.py` by `make docs`. A bad value is",
+        "reported in one log line and the default is used. `ddmiddleware config` shows the values in force;",
+        "[configuration.md](configuration.md) tells how to set them in code.",
         "",
         "| name | default | meaning |",
         "|---|---|---|",
@@ -29,7 +30,10 @@ def settings() -> str:
         lines.append(f"| {names} | {_default(row.default)} | {row.help} |")
     lines += [
         "| `DD_TRACE_<NAME>_ENABLED` | true | Switch one integration, such as `DD_TRACE_REDIS_ENABLED=false`. |",
-        "| `DD_<NAME>_SERVICE` | | Service of one integration's spans, such as `DD_REDIS_SERVICE=cache`. |",
+        "| `DD_<NAME>_SERVICE`, also `DD_<NAME>_SERVICE_NAME` | | Service of one integration's spans, such as "
+        "`DD_REDIS_SERVICE=cache`. |",
+        "| `DD_<NAME>_DISTRIBUTED_TRACING`, also `DD_<NAME>_DISTRIBUTED_TRACING_ENABLED` | true | Read and write trace "
+        "headers, such as `DD_REQUESTS_DISTRIBUTED_TRACING=false`. |",
     ]
     return "\n".join(lines) + "\n"
 

@@ -87,7 +87,7 @@ def test_a_trace(make: MakeOtlpTracer, receiver: OtlpReceiver, protocol: str) ->
                 "yes": "True",
             },
         ),
-        _expected(query, service="db", name="SELECT 1", kind=3),
+        _expected(query, service="db", name="SELECT 1", kind=3, attributes={"_dd.base_service": "shop"}),
     ]
     (request,) = receiver.requests
     assert (request.path, request.headers["content-type"]) == ("/v1/traces", TYPES[protocol])
@@ -257,7 +257,7 @@ def test_a_resource_per_service(make: MakeOtlpTracer, receiver: OtlpReceiver) ->
     ]
     assert sorted(_resources(receiver), key=len, reverse=True) == resources
     assert found[0] == _expected(span, attributes={"version": "1.2"})
-    assert found[1] == _expected(query, service="db", attributes={"team": "red"})
+    assert found[1] == _expected(query, service="db", attributes={"team": "red", "_dd.base_service": "shop"})
 
 
 def test_a_renamed_service_has_the_version(make: MakeOtlpTracer, receiver: OtlpReceiver) -> None:
