@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from ddmiddleware.tracing.settings_addresses import agent_url, dogstatsd_url, host, http_url, port
 from ddmiddleware.tracing.settings_row import Setting
 from ddmiddleware.tracing.settings_values import (
     Secrets,
-    agent_url,
     api_version,
     boolean,
     compression,
-    dogstatsd_url,
     exporters,
     folder,
     headers,
-    host,
-    http_url,
     milliseconds,
     otlp_protocol,
-    port,
     seconds,
     whole,
 )
