@@ -19,6 +19,15 @@ def host(value: str) -> str:
     return value
 
 
+def folder(value: str) -> str:
+    """Read the absolute path of a folder."""
+    import os
+
+    if not os.path.isabs(value) or "\0" in value:
+        raise ValueError("expected an absolute path")
+    return value
+
+
 def agent_url(value: str) -> str:
     """Check an agent's address: ``http://host:port``, ``https://host:port`` or ``unix:///path``.
 

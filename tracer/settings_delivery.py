@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ddmiddleware.tracing.settings_addresses import agent_url, dogstatsd_url, host, http_url, port
+from ddmiddleware.tracing.settings_addresses import agent_url, dogstatsd_url, folder, host, http_url, port
 from ddmiddleware.tracing.settings_row import Setting
 from ddmiddleware.tracing.settings_values import (
     Secrets,
@@ -10,7 +10,6 @@ from ddmiddleware.tracing.settings_values import (
     boolean,
     compression,
     exporters,
-    folder,
     headers,
     milliseconds,
     otlp_protocol,

@@ -170,15 +170,6 @@ def exporters(value: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def folder(value: str) -> str:
-    """Read the absolute path of a folder."""
-    import os
-
-    if not os.path.isabs(value) or "\0" in value:
-        raise ValueError("expected an absolute path")
-    return value
-
-
 class Secrets:
     """Names with values that no page and no log line shows."""
 
