@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ddmiddleware.tracing.propagation import inject_into as inject_headers
     from ddmiddleware.tracing.propagation import may_reach as may_propagate_to
     from ddmiddleware.tracing.provider import BaseContextProvider as BaseContextProvider
+    from ddmiddleware.tracing.redaction import open_redaction as open_redaction
 
 __all__ = [
     "EXTRACTED_HEADERS",
@@ -57,6 +58,7 @@ __all__ = [
     "inject_headers",
     "loop_meter",
     "may_propagate_to",
+    "open_redaction",
     "parsed",
     "reach",
     "report_runtime_metrics",
@@ -97,6 +99,7 @@ _LAZY = {
     "extract_headers": ("propagation", "extract"),
     "inject_headers": ("propagation", "inject_into"),
     "may_propagate_to": ("propagation", "may_reach"),
+    "open_redaction": ("redaction", "open_redaction"),
     "written_headers": ("propagation", "inject"),
 }
 

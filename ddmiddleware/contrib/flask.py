@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ddmiddleware import flask, integrations
+from ddmiddleware import config, flask, integrations
 
 
 class TraceMiddleware(flask.TraceMiddleware):
@@ -13,8 +13,12 @@ class TraceMiddleware(flask.TraceMiddleware):
     def __init__(
         self, app: Any, tracer: Any = None, service: str | None = None, distributed_tracing: bool = True
     ) -> None:
-        """*service* names the service of all Flask requests; there is one tracer, and headers are always read."""
+        """*service* and *distributed_tracing* are those of all Flask requests; there is one tracer."""
         super().__init__(app)
+        if service:
+            config.flask["service"] = service
+        if not distributed_tracing:
+            config.flask["distributed_tracing"] = False
 
 
 def patch() -> None:

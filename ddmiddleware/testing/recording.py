@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ddmiddleware.testing.spans import Spans
-from ddmiddleware.tracing import Tracer, active, default_tracer
+from ddmiddleware.tracing import Tracer, active, default_tracer, open_redaction
 
 
 @contextmanager
@@ -16,7 +16,7 @@ def recorded(tracer: Tracer = default_tracer) -> Iterator[Spans]:
     They pass the whole pipeline (filters, sampling, redaction) as they would on their way to an agent. What was active
     before, and where *tracer* sends to, are as before afterwards. A tracer that is switched off is on meanwhile.
     """
-    spans = Spans()
+    spans = Spans(open_redaction(tracer.settings))
     outside, before, enabled = active.get(), tracer.divert(spans), tracer.enabled
     active.set(None)
     tracer.enabled = True

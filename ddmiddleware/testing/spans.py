@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from textwrap import dedent
@@ -65,11 +65,15 @@ class FinishedSpan:
 class Spans:
     """What has finished so far, in the order of starting; ``for span in spans``, ``len(spans)``, ``spans[0]``."""
 
-    def __init__(self) -> None:
+    def __init__(self, redact: Callable[[list[Span]], None] | None = None) -> None:
+        """*redact* cuts out of each chunk what must not leave the process."""
         self._spans: list[Span] = []
+        self._redact = redact
 
     def put(self, chunk: list[Span]) -> None:
         """Take a finished chunk, as the exporters would get it."""
+        if self._redact is not None:
+            self._redact(chunk)
         self._spans.extend(chunk)
 
     def _all(self) -> list[FinishedSpan]:

@@ -19,7 +19,7 @@ from tests.tracer.processes import environment, run
 
 # What the user's own document shows, and the imports around it.
 DOCUMENT = """
-from ddtrace import Pin, patch, patch_all, tracer
+from ddtrace import Pin, config, patch, patch_all, tracer
 from ddtrace.constants import ERROR_MSG, MANUAL_KEEP_KEY
 from ddtrace.context import Context
 from ddtrace.contrib.redis import get_version, patch as patch_redis, unpatch
@@ -50,7 +50,8 @@ def test_the_document_runs_under_the_other_name() -> None:
             child("interesting.operations", 2, service="other", resource="r", type="sql"),
             root("operations.of.interest", 3, 2),
         ]
-        expected[1]["meta"], expected[1]["metrics"] = {"http.url": "http://x/"}, {"_dd.top_level": 1}
+        expected[1]["meta"] = {"http.url": "http://x/", "_dd.base_service": "shop"}
+        expected[1]["metrics"] = {"_dd.top_level": 1}
         assert plain(agent.spans) == expected
 
 

@@ -89,7 +89,8 @@ def test_canaries(ddspans: Spans) -> None:
     with tracer.trace("a") as span:
         span.set_tag("note", "the code is 1234")
         span.add_event("e", {"list": ["canary"]})
-    ddspans.assert_no_sensitive("4321")
+        span.set_tag("http.url", "http://bob:hunter2@shop/")
+    ddspans.assert_no_sensitive("4321", "hunter2")
     for canary in ("1234", "canary"):
         with pytest.raises(AssertionError, match=f"'{canary}' is in the span 'a'"):
             ddspans.assert_no_sensitive("4321", canary)
