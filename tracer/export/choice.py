@@ -13,7 +13,7 @@ from ddmiddleware.tracing.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ddmiddleware.tracing.export.worker import Exporter
+    from ddmiddleware.tracing.export.exporter import Exporter
     from ddmiddleware.tracing.span import Span
 
 # In the order of sending: what may have to wait for whoever reads it comes last.

@@ -20,28 +20,10 @@ TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable
-    from typing import Protocol
 
+    from ddmiddleware.tracing.export.exporter import Exporter
     from ddmiddleware.tracing.sampling import Sampler
     from ddmiddleware.tracing.span import Span
-
-    class Exporter(Protocol):
-        """A destination of chunks; only the worker's thread calls it."""
-
-        def add(self, chunk: list[Span]) -> None:
-            """Encode *chunk*."""
-
-        def send(self, deadline: float | None) -> bool:
-            """Send what was added, until *deadline* (monotonic seconds) or None; return whether all of it went."""
-
-        def close(self) -> None:
-            """Let go of the connection."""
-
-        def disown(self) -> None:
-            """Close this process's copy of the connection, the parent process goes on using its own."""
-
-        def stats(self) -> dict[str, int]:
-            """Return counters: in spans, or named after what they count (see ``HealthMetrics``)."""
 else:
     from _collections import deque  # as threading has it: the package collections costs two milliseconds
 
