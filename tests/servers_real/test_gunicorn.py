@@ -85,6 +85,10 @@ def test_recycled_workers_lose_nothing(agent: RecordingAgent, tmp_path: Path, ki
         while len({pid for pid, _ in answered}) < 5:
             number = len(answered) + 1
             answered.append((_ask_until_answered(server, number), number))
+        # gunicorn loses a signal to a worker that is just starting, and waits half a minute for it.
+        started = 2 + server.output.count("Autorestarting")
+        server.wait_for("Booting worker", started)
+        server.wait_for("worker is ready", started)
         assert server.stop() == 0, server.output
     assert served(agent.spans) == sorted(answered)
 
