@@ -3,11 +3,11 @@
 import nox
 
 nox.options.error_on_missing_interpreters = False
-CORE = ("tests/tracer", "tests/integrations", "tests/middleware", "tests/test_layout.py")
+CORE = ("tests/tracer", "tests/integrations", "tests/middleware", "tests/face", "tests/test_layout.py")
 
 
 @nox.session(python=["3.10", "3.11", "3.12", "3.13", "3.14"])
 def core(session: nox.Session) -> None:
     """Run the tests that depend on the interpreter, against an installed copy."""
-    session.install("-e", ".[demo]", "gevent", "hypothesis", "pytest", "pytest-timeout", "waitress", "ddapm-test-agent")
+    session.install("-e", ".[dev]")
     session.run("python", "-m", "pytest", *(session.posargs or CORE))
