@@ -124,6 +124,19 @@ _REQUESTS = (
     ),
 )
 
+_DJANGO = (
+    Setting("DD_DJANGO_INSTRUMENT_MIDDLEWARE", boolean, False, "Make spans of Django's middleware; needs patch_all()."),
+    Setting("DD_DJANGO_INSTRUMENT_VIEWS", boolean, False, "Make spans of Django's views."),
+    Setting("DD_DJANGO_INSTRUMENT_TEMPLATES", boolean, True, "Make spans of the outermost templates of Django."),
+    Setting("DD_DJANGO_INSTRUMENT_CACHES", boolean, True, "Make spans of Django's cache calls."),
+    Setting("DD_DJANGO_INSTRUMENT_DATABASES", boolean, True, "Make spans of Django's queries, if no driver does."),
+    Setting("DD_DJANGO_DATABASE_SERVICE", str, "", "Service of Django's queries; the alias followed by db if unset."),
+    Setting("DD_DJANGO_CACHE_SERVICE", str, "", "Service of Django's cache calls; that of the request if unset."),
+    Setting("DD_DJANGO_INCLUDE_USER_ID", boolean, False, "Tag Django's requests with the user's id."),
+    Setting("DD_DJANGO_INCLUDE_USER_NAME", boolean, False, "Tag Django's requests with the user's name."),
+    Setting("DD_DJANGO_INCLUDE_USER_EMAIL", boolean, False, "Tag Django's requests with the user's email address."),
+)
+
 TABLE = (
     *IDENTITY,
     *_SWITCHES,
@@ -137,4 +150,5 @@ TABLE = (
     *_PRIVACY,
     *_LOGS,
     *_REQUESTS,
+    *_DJANGO,
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from ddmiddleware import flask, patch, starlette, unpatch
+from ddmiddleware import django, flask, patch, starlette, unpatch
 from ddmiddleware.tracing import active, default_settings, guarded
 from tests.integrations.recorder import Recorder
 
@@ -25,7 +26,10 @@ def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     unpatch()
     flask.integration.unpatch()  # explicit middleware patches the routing alone
     starlette.integration.unpatch()
+    django.integration.unpatch()
     assert left is None
+    if set(threading.enumerate()) - before:
+        gc.collect()  # asgiref's pools end with the last reference to them, which may be an exception's
     for thread in set(threading.enumerate()) - before:
         thread.join(10)
         assert not thread.is_alive(), thread

@@ -1,0 +1,66 @@
+"""``settings.DDMIDDLEWARE``: what the environment can set, by the same names, shorter or whole.
+
+``SERVICE`` is ``DD_SERVICE``, ``INSTRUMENT_TEMPLATES`` is ``DD_DJANGO_INSTRUMENT_TEMPLATES``, ``TRACE_AGENT_URL`` or
+``AGENT_URL`` is ``DD_TRACE_AGENT_URL``. It is code, and so goes before the environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from ddmiddleware.tracing import SETTINGS_TABLE, default_settings, default_tracer, warn
+
+_ROWS = {row.name: row for row in SETTINGS_TABLE}
+_PREFIXES = ("DD_DJANGO_", "DD_", "DD_TRACE_", "")
+_taken: list[object] = []
+
+
+def take_over() -> bool:
+    """Set what ``settings.DDMIDDLEWARE`` says, once; return whether that changed anything."""
+    from django.conf import settings
+
+    given = getattr(settings, "DDMIDDLEWARE", None) if settings.configured else None
+    if given is None or _taken == [id(given)]:
+        return False
+    _taken[:] = [id(given)]
+    if not isinstance(given, Mapping):
+        warn("settings.DDMIDDLEWARE is no dictionary; it has no effect")
+        return False
+    for key, value in given.items():
+        _set(str(key), value)
+    default_tracer.service = default_settings.service
+    default_tracer.enabled = default_settings["DD_TRACE_ENABLED"]
+    default_tracer.reconfigured()
+    return True
+
+
+def _set(key: str, value: Any) -> None:
+    name = next((prefix + key for prefix in _PREFIXES if prefix + key in _ROWS), None)
+    if name is None:
+        warn("settings.DDMIDDLEWARE[%r] is no setting, it has no effect%s", key, _nearest(key))
+        return
+    try:
+        default_settings[name] = _read(name, value)
+    except ValueError as error:
+        shown = "***" if _ROWS[name].secret else repr(value)
+        warn("settings.DDMIDDLEWARE[%r] cannot be %s (%s); it has no effect", key, shown, error)
+
+
+def _read(name: str, value: Any) -> Any:
+    """Return a value as code writes it, or as the environment does, as that of a setting; raise ValueError."""
+    row = _ROWS[name]
+    if isinstance(value, Mapping):
+        if not isinstance(row.default, dict):
+            raise ValueError("expected no dictionary")
+        return {str(key): item if isinstance(item, bool) else str(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        value = ",".join(map(str, value))
+    return row.parse("" if value is None else str(value))
+
+
+def _nearest(key: str) -> str:
+    short = {row.removeprefix(prefix): row for prefix in _PREFIXES for row in _ROWS if row.startswith(prefix)}
+    found = difflib.get_close_matches(key.upper(), short, 1)
+    return f"; is it {found[0]!r}?" if found else ""
