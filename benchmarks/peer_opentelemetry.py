@@ -18,8 +18,10 @@ def start() -> Tracing:
 
 
 def instrument() -> None:
+    from opentelemetry.instrumentation.django import DjangoInstrumentor
     from opentelemetry.instrumentation.flask import FlaskInstrumentor
     from opentelemetry.instrumentation.starlette import StarletteInstrumentor
 
+    DjangoInstrumentor().instrument()
     FlaskInstrumentor().instrument()
     StarletteInstrumentor().instrument()

@@ -9,7 +9,15 @@ from pathlib import Path
 
 from benchmarks.figures import Outcome, Table, Verdict, number
 
-PACKAGES = ("ddmiddleware", "ddtrace", "opentelemetry-sdk", "opentelemetry-instrumentation", "flask", "starlette")
+PACKAGES = (
+    "ddmiddleware",
+    "ddtrace",
+    "opentelemetry-sdk",
+    "opentelemetry-instrumentation",
+    "django",
+    "flask",
+    "starlette",
+)
 
 _HOW_TO_READ = """\
 - Every figure is CPU time of the whole process, background threads included. Absolute figures move with the machine

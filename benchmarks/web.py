@@ -1,4 +1,4 @@
-"""CPU added per request, in process: Flask through WSGI, Starlette through ASGI, with no server in between."""
+"""CPU added per request, in process: through WSGI or ASGI, with no server in between."""
 
 from benchmarks.apps import APPS
 from benchmarks.figures import Outcome, Table, Verdict, differences, number, ratios, worst
@@ -8,6 +8,9 @@ from benchmarks.rounds import Cells, Pass, take_turns
 
 # 200 requests are 1800 spans of ddtrace with Flask, and 600 of OpenTelemetry with Starlette: below every queue limit.
 _REQUESTS = 200
+
+# Of ddtrace's, and of OpenTelemetry's.
+_BUDGETS = {"flask": (0.08, 0.2), "starlette": (0.15, 0.15), "django": (0.08, 0.2), "django, async": (0.08, 0.2)}
 
 
 def measure_requests(rounds: int, quick: bool, progress: Progress) -> Outcome:
@@ -35,18 +38,23 @@ def measure_requests(rounds: int, quick: bool, progress: Progress) -> Outcome:
         )
         for case in APPS
     ]
-    flask_ddtrace = worst(_added_ratio(cells, peer, "flask") for peer in DDTRACES)
-    starlette_ddtrace = worst(_added_ratio(cells, peer, "starlette") for peer in DDTRACES)
     verdicts = [
-        Verdict("CPU added per Flask request, of ddtrace", 0.08, flask_ddtrace, "x"),
-        Verdict("CPU added per Flask request, of OpenTelemetry", 0.2, _added_ratio(cells, OPENTELEMETRY, "flask"), "x"),
-        Verdict("CPU added per Starlette request, of ddtrace", 0.15, starlette_ddtrace, "x"),
-        Verdict(
-            "CPU added per Starlette request, of OpenTelemetry",
-            0.15,
-            _added_ratio(cells, OPENTELEMETRY, "starlette"),
-            "x",
-        ),
+        verdict
+        for case, (of_ddtrace, of_opentelemetry) in _BUDGETS.items()
+        for verdict in (
+            Verdict(
+                f"CPU added per {case.capitalize()} request, of ddtrace",
+                of_ddtrace,
+                worst(_added_ratio(cells, peer, case) for peer in DDTRACES),
+                "x",
+            ),
+            Verdict(
+                f"CPU added per {case.capitalize()} request, of OpenTelemetry",
+                of_opentelemetry,
+                _added_ratio(cells, OPENTELEMETRY, case),
+                "x",
+            ),
+        )
     ]
     return Outcome(tables, verdicts, cells.problems(), cells.raw())
 
