@@ -5,6 +5,7 @@ No key is shown: it may name a user.
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import Any
 
@@ -48,19 +49,34 @@ _RESULTS = {"get": _found, "get_many": _found_many}
 def create(original: Any) -> Any:
     if not default_settings["DD_DJANGO_INSTRUMENT_CACHES"]:
         return original
+    with guarded:
+        _learn_loaded()
 
     def creating(self: Any, alias: str) -> Any:
         backend = original(self, alias)
         with guarded:
-            if integration.patched and type(backend) not in _known:
+            if integration.patched:
                 _learn(type(backend))
         return backend
 
     return creating
 
 
+def _learn_loaded() -> None:
+    """Trace the backends of which there may be instances already."""
+    from django.conf import settings
+
+    for options in settings.CACHES.values() if settings.configured else ():
+        module, _, name = str(options.get("BACKEND", "")).rpartition(".")
+        backend = getattr(sys.modules.get(module), name, None)
+        if isinstance(backend, type):
+            _learn(backend)
+
+
 def _learn(backend: type) -> None:
     """Trace the methods of a backend's class, from now on and whenever caches are patched again."""
+    if backend in _known:
+        return
     _known.add(backend)
     for method in _METHODS:
         integration.replaces(f"{backend.__module__}:{backend.__qualname__}.{method}")(partial(_traced, method))

@@ -65,52 +65,58 @@ def _around_view(view: Any, made: Any) -> Any:
     if iscoroutinefunction(made):
 
         async def viewing_async(request: Any, *args: Any, **kwargs: Any) -> Any:
-            span = _begin(view, request)
+            span = None
+            with guarded:
+                span = _begin(view, request)
             try:
                 response = await made(request, *args, **kwargs)
             except BaseException as error:
-                _end(span, error)
+                with guarded:
+                    _end(span, error)
                 raise
-            _end(span, None)
+            with guarded:
+                _end(span, None)
             return response
 
         return viewing_async
 
     def viewing(request: Any, *args: Any, **kwargs: Any) -> Any:
-        span = _begin(view, request)
+        span = None
+        with guarded:
+            span = _begin(view, request)
         try:
             response = made(request, *args, **kwargs)
         except BaseException as error:
-            _end(span, error)
+            with guarded:
+                _end(span, error)
             raise
-        _end(span, None)
+        with guarded:
+            _end(span, None)
         return response
 
     return viewing
 
 
 def _begin(view: Any, request: Any) -> Span | None:
-    begun = None
-    with guarded:
-        if views.patched and default_tracer.enabled:
-            begun = default_tracer.trace("django.view", views.service, None)
-            begun._meta["component"] = "django"
-            begun.resource = view_name(view)
-            if hasattr(view, "view_class") or hasattr(view, "cls"):  # REST framework's view sets name their methods
-                method = request.method.lower()
-                begun.resource += "." + (getattr(view, "actions", None) or {}).get(method, method)
-    return begun
+    if not views.patched or not default_tracer.enabled:
+        return None
+    name = view_name(view)
+    if hasattr(view, "view_class") or hasattr(view, "cls"):  # REST framework's view sets name their methods
+        method = request.method.lower()
+        name += "." + (getattr(view, "actions", None) or {}).get(method, method)
+    span = default_tracer.trace("django.view", views.service, name)
+    span._meta["component"] = "django"
+    return span
 
 
 def _end(span: Span | None, error: BaseException | None) -> None:
-    with guarded:
-        if span is None:
-            return
-        try:
-            if error is not None and not _is_answer(error):
-                span.set_exc_info(type(error), error, error.__traceback__)
-        finally:
-            span.finish()
+    if span is None:
+        return
+    try:
+        if error is not None and not _is_answer(error):
+            span.set_exc_info(type(error), error, error.__traceback__)
+    finally:
+        span.finish()
 
 
 def _is_answer(error: BaseException) -> bool:

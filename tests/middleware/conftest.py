@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import threading
 from collections.abc import Iterator
 
@@ -10,7 +11,10 @@ import pytest
 
 from ddmiddleware import django, flask, patch, starlette, unpatch
 from ddmiddleware.tracing import active, default_settings, guarded
+from tests.django_project import set_up
 from tests.integrations.recorder import Recorder
+
+set_up()  # before a test module imports what needs it
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +37,15 @@ def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for thread in set(threading.enumerate()) - before:
         thread.join(10)
         assert not thread.is_alive(), thread
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    """What Django logs is not kept: the frames of an exception hold threads of asgiref's."""
+    logger = logging.getLogger("django.request")
+    logger.disabled = True
+    yield
+    logger.disabled = False
 
 
 @pytest.fixture

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.django_project import set_up
 from tests.middleware.requests_by_hand import span
-
-set_up()
 
 PROJECT = "tests.django_project.views"
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,15 +16,6 @@ from tests.django_project.middleware import LateError
 from tests.integrations.recorder import Recorder, failed
 from tests.middleware.django_requests import asgi_app, request, wsgi_app
 from tests.middleware.requests_by_hand import EMPTY, Answer, Client, MissingError, ask_wsgi, asked, run, scope
-
-
-@pytest.fixture(autouse=True)
-def _forgotten() -> Iterator[None]:
-    """What Django logs is not kept: the frames of an exception hold threads of asgiref's."""
-    logger = logging.getLogger("django.request")
-    logger.disabled = True
-    yield
-    logger.disabled = False
 
 
 @pytest.fixture(params=["wsgi", "asgi"])
