@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -182,6 +183,36 @@ def _fail_flask(names: Names, error: BaseException) -> None:
     _flask_app(names, view).get("/")
 
 
+def _get_django(names: Names, view: Callable[[], Any]) -> Any:
+    class Middleware:
+        def __init__(self, _get_response: Any) -> None:
+            pass
+
+        def __call__(self, _request: Any) -> Any:
+            return view()
+
+    environ = {"REQUEST_METHOD": "GET", "SERVER_NAME": "test", "SERVER_PORT": "80", "wsgi.input": io.BytesIO()}
+    settings = {"MIDDLEWARE": [f"{__name__}.Middleware"], "DEBUG_PROPAGATE_EXCEPTIONS": True}
+    globals()["Middleware"] = Middleware
+    with names["override_settings"](**settings):
+        response = names["WSGIHandler"]()(environ, lambda *_: None)
+    list(response)
+    response.close()
+
+
+def _use_django(names: Names, recorder: Recorder) -> int:
+    recorder.take()
+    _get_django(names, names["HttpResponse"])
+    return len(recorder.take())
+
+
+def _fail_django(names: Names, error: BaseException) -> None:
+    def view() -> Any:
+        raise error
+
+    _get_django(names, view)
+
+
 def _get_starlette(names: Names, view: Callable[[], Any]) -> None:
     async def endpoint(_request: Any) -> Any:
         return view()
@@ -211,6 +242,13 @@ def _fail_starlette(names: Names, error: BaseException) -> None:
 
 
 EXAMPLES = {
+    "django": Example(
+        "from tests.django_project import set_up\nset_up()\n"
+        "from django.core.handlers.wsgi import WSGIHandler\nfrom django.http import HttpResponse\n"
+        "from django.test import override_settings",
+        _use_django,
+        _fail_django,
+    ),
     "flask": Example("from flask import Flask", _use_flask, _fail_flask),
     "futures": Example("from concurrent.futures import ThreadPoolExecutor", _use_futures, _fail_futures),
     "httpx": Example("from httpx import Client, MockTransport, get", _use_httpx, _fail_httpx),

@@ -214,3 +214,21 @@ def test_continues_the_callers_trace(recorder: Recorder) -> None:
     ask_wsgi(wsgi_app(), "/", HTTP_TRACEPARENT=header)
     asked(asgi_app(), "/", headers=[(b"host", b"testserver"), (b"traceparent", header.encode())])
     assert [(span.trace_id, span.parent_id) for span in recorder] == [(7, 9)] * 2
+
+
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")
+def test_static_files_of_the_development_server(recorder: Recorder) -> None:
+    """They are answered before a URL is resolved."""
+    from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFilesHandler
+
+    patch(django=True)
+    ask_wsgi(StaticFilesHandler(wsgi_app()), "/static/admin/css/base.css")
+    asked(ASGIStaticFilesHandler(asgi_app()), "/static/admin/css/base.css")
+    ask_wsgi(StaticFilesHandler(wsgi_app()), "/static/nothing.css")
+    ask_wsgi(StaticFilesHandler(wsgi_app()), "/users/7")
+    assert [(span["resource"], span["tags"]["http.status_code"]) for span in recorder.take()] == [
+        ("GET /static/<path:path>", "200"),
+        ("GET /static/<path:path>", "200"),
+        ("GET /static/<path:path>", "404"),
+        ("GET /users/<int:pk>", "200"),
+    ]

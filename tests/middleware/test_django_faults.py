@@ -22,7 +22,18 @@ from tests.middleware.django_requests import asgi_app, wsgi_app
 from tests.middleware.requests_by_hand import Answer, ask_wsgi, asked
 from tests.middleware.test_faults import SHARED, TRACEPARENT, _broken, _functions, _name
 
-PATHS = ("/users/7", "/memory", "/listed", "/listed", "/broken", "/forbidden", "/nowhere", "/later-class", "/me", "/late")
+PATHS = (
+    "/users/7",
+    "/memory",
+    "/listed",
+    "/listed",
+    "/broken",
+    "/forbidden",
+    "/nowhere",
+    "/later-class",
+    "/me",
+    "/late",
+)
 PATHS += ("/api/books/7/", "/file", "/async-broken", "/items/7/")
 # What replaces a function is called when that is patched.
 PATCHES = ("resolve", "respond", "respond_async", "create", "render", "convert", "make")
