@@ -15,15 +15,19 @@ if TYPE_CHECKING:
 
     from ddmiddleware.integrations._diagnosis import diagnosis as diagnosis
     from ddmiddleware.integrations._options import options_of as options_of
+    from ddmiddleware.integrations._patching import Call as Call
     from ddmiddleware.integrations._patching import Integration as Integration
+    from ddmiddleware.integrations._patching import Traced as Traced
     from ddmiddleware.integrations._pin import Pin as Pin
 
 __all__ = [
     "TABLE",
+    "Call",
     "Integration",
     "ModuleNotFoundException",
     "Pin",
     "Row",
+    "Traced",
     "diagnosis",
     "is_on",
     "options_of",
@@ -192,8 +196,9 @@ def __getattr__(name: str) -> Any:
         from ddmiddleware.integrations import _pin
 
         return _pin.Pin
-    if name == "Integration":  # not before it is used: the engine imports wrapt, and that asyncio
+    # Not before they are used: the engine imports wrapt, and that asyncio.
+    if name in ("Call", "Integration", "Traced"):
         from ddmiddleware.integrations import _patching
 
-        return _patching.Integration
+        return getattr(_patching, name)
     raise AttributeError(name)

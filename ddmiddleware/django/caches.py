@@ -10,8 +10,7 @@ from functools import partial
 from typing import Any
 
 from ddmiddleware.django.templates import outermost
-from ddmiddleware.integrations import Integration
-from ddmiddleware.integrations._patching import Call, Traced
+from ddmiddleware.integrations import Call, Integration, Traced
 from ddmiddleware.tracing import default_settings, guarded
 
 integration = Integration("django")

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ddmiddleware.integrations import TABLE, Integration, is_on
-from ddmiddleware.integrations._patching import Call
+from ddmiddleware.integrations import TABLE, Call, Integration, is_on
 from ddmiddleware.tracing import default_settings
 
 integration = Integration("django", kind="client")

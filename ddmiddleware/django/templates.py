@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ddmiddleware.integrations import Integration
-from ddmiddleware.integrations._patching import Call, Traced
+from ddmiddleware.integrations import Call, Integration, Traced
 from ddmiddleware.tracing import Span, active, default_settings
 
 integration = Integration("django")

@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ddmiddleware.django.routing import view_name
-from ddmiddleware.integrations import Integration
-from ddmiddleware.integrations._patching import Call, Traced
+from ddmiddleware.integrations import Call, Integration, Traced
 from ddmiddleware.tracing import Span, default_settings, default_tracer, guarded
 
 middleware = Integration("django")
