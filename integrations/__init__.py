@@ -167,7 +167,9 @@ def _patch(name: str) -> None:
 
     def imported(_module: object) -> None:
         with guarded:
-            if name in _wanted:
+            if name not in _wanted:
+                _watched.discard(name)  # undone meanwhile: who wants it again has to ask again
+            else:
                 from importlib import import_module
 
                 # There is none yet where loading ours is what imports the library: whoever loads it knows.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ddmiddleware import asgi, wsgi
-from ddmiddleware._request import Request
+from ddmiddleware._request import KEY, Request
 from ddmiddleware.tracing import Context, Span, active, guarded
 
 
@@ -37,7 +37,7 @@ def respond_async(original: Any) -> Any:
         outside: Span | Context | None = active.get()
         served = None
         with guarded:
-            served = asgi._begin(request.scope, "django")
+            served = _begin(request.scope)
         try:
             response = await original(self, request)
         except BaseException as error:
@@ -49,6 +49,16 @@ def respond_async(original: Any) -> Any:
         return response
 
     return responding
+
+
+def _begin(scope: Any) -> Request | None:
+    """Begin a request of the asynchronous client, whose query strings are text against the specification."""
+    query = scope.get("query_string", b"")
+    shown = {**scope, "query_string": query.encode("latin-1", "replace")} if isinstance(query, str) else scope
+    served = asgi._begin(shown, "django")
+    if served is not None:
+        scope[KEY] = served
+    return served
 
 
 def _failed(served: Request | None, error: BaseException) -> None:

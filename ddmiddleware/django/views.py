@@ -103,7 +103,7 @@ def _begin(view: Any, request: Any) -> Span | None:
     if hasattr(view, "view_class") or hasattr(view, "cls"):  # REST framework's view sets name their methods
         method = request.method.lower()
         name += "." + (getattr(view, "actions", None) or {}).get(method, method)
-    span = default_tracer.trace("django.view", views.service, name)
+    span = default_tracer.trace("django.view", views.options.service, name)
     span._meta["component"] = "django"
     return span
 

@@ -90,6 +90,16 @@ def test_imported_after_the_patch(name: str, root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ROWS)
+def test_imported_after_an_unpatch(name: str, root: Path) -> None:
+    code = (
+        f"patch({name}=True)\nunpatch()\nnames = imported({name!r})\n"
+        f"not_yet = EXAMPLES[{name!r}].use(names, recorder)\n"
+        f"patch({name}=True)\nprint(json.dumps([not_yet, EXAMPLES[{name!r}].use(imported({name!r}), recorder)]))"
+    )
+    assert python(root, code) == [0, 1]
+
+
+@pytest.mark.parametrize("name", ROWS)
 def test_imported_before_the_patch(name: str, imported: Imported, recorder: Recorder) -> None:
     names = imported(name)
     assert EXAMPLES[name].use(names, recorder) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import django
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache, caches
@@ -261,9 +262,11 @@ def test_users_are_tagged_where_they_are_asked_for(recorder: Recorder, monkeypat
         patch(django=True)
         assert ask_wsgi(with_ada, "/me", **headers).body == b"ada"
         assert recorder.take()[0] == request("/me", "/me", 200, "me", tags=known)
+        for_later = "/async-me" if django.VERSION >= (5,) else "/me"  # auser is new there
         cookie = [(b"host", b"testserver"), (b"cookie", headers["HTTP_COOKIE"].encode())]
-        assert asked(asgi_app(), "/async-me", headers=cookie).body == b"ada"
-        assert recorder.take()[0] == request("/async-me", "/async-me", 200, "async_me", tags=known)
+        assert asked(asgi_app(), for_later, headers=cookie).body == b"ada"
+        view = for_later[1:].replace("-", "_")
+        assert recorder.take()[0] == request(for_later, for_later, 200, view, tags=known)
         ask_wsgi(with_ada, "/users/7", **headers)
         assert [span["name"] for span in recorder.take()] == ["django.request"]
         ask_wsgi(with_ada, "/me")
