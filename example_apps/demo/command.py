@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from example_apps.demo import account, checks, report
 from example_apps.demo.collected import Collected, Span
-from example_apps.demo.plan import ENDPOINTS, INVENTORY, SAMPLE, SHOP, mixture
+from example_apps.demo.plan import CATALOG, ENDPOINTS, INVENTORY, SAMPLE, SHOP, mixture
 from example_apps.demo.services import SIGNALS, WORKERS, ServiceError, Services
 from example_apps.demo.traffic import Visit, drive
 
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m example_apps.demo",
-        description="Run two traced services under gunicorn and uvicorn, make requests, check the trace of each, and"
+        description="Run three traced services under gunicorn and uvicorn, make requests, check the trace of each, and"
         " show what the collector made of them. Everything listens on free ports of 127.0.0.1.",
         epilog="With CI=true in the environment the demo stops by itself. The exit status is 0 if every check held.",
     )
@@ -87,6 +87,7 @@ def _introduce(console: Console, services: Services) -> None:
     console.print(f"collector  {services.collector.url}", soft_wrap=True)
     console.print(f"inventory  {services.inventory.url}  Starlette, uvicorn", soft_wrap=True)
     console.print(f"shop       {services.shop.url}  Flask, gunicorn, {WORKERS} pre-forked workers", soft_wrap=True)
+    console.print(f"catalog    {services.catalog.url}  Django, gunicorn, {WORKERS} pre-forked workers", soft_wrap=True)
     cache = "the shop's cache" if services.redis else "not installed: the shop runs without its cache"
     console.print(f"redis      {cache}", soft_wrap=True)
     console.print()
@@ -121,7 +122,7 @@ def _run(console: Console, services: Services, options: argparse.Namespace) -> i
 
 def _visit_all(console: Console, services: Services, options: argparse.Namespace) -> list[Visit]:
     endpoints = mixture(options.requests)
-    urls = {SHOP: services.shop.url, INVENTORY: services.inventory.url}
+    urls = {SHOP: services.shop.url, INVENTORY: services.inventory.url, CATALOG: services.catalog.url}
     answers = drive(endpoints, urls, options.at_once)
     columns = (TextColumn("Requests"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     if console.is_terminal:

@@ -1,6 +1,6 @@
 """The requests that the demo makes, and what the trace of each must hold.
 
-What is expected is written down here by hand, from reading the two apps; nothing of it is read from a trace.
+What is expected is written down here by hand, from reading the three apps; nothing of it is read from a trace.
 """
 
 import random
@@ -9,13 +9,14 @@ from typing import Any
 
 SHOP = "shop"
 INVENTORY = "inventory"
+CATALOG = "catalog"
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One kind of request.
 
-    *calls* are the resources of the inventory's request spans below the shop's, *queries* and *commands* the fewest
+    *calls* are the resources of the inventory's request spans below this one's, *queries* and *commands* the fewest
     SQLite and Redis spans, *error* the type of the exception on the request's span, *at_least_s* how long the answer
     takes to make, *task* the background task that it leaves behind, *logs* says that the service logs a line about it.
     """
@@ -51,6 +52,7 @@ def _cart(*product_ids: int) -> dict[str, Any]:
 PRODUCT = "/products/<int:product_id>"
 STOCK = "GET /stock/{sku}"
 RESERVE = "POST /reserve"
+BOOK = "/catalog/books/<int:pk>/"
 NORTH = "/warehouses/{warehouse}/stock/{sku}"
 
 ENDPOINTS = (
@@ -80,13 +82,20 @@ ENDPOINTS = (
     Endpoint(INVENTORY, "GET", "/movements", at_least_s=0.05),
     Endpoint(INVENTORY, "POST", "/recounts", status=202, task="count_again"),
     Endpoint(INVENTORY, "GET", "", "/no/such/page", 404),
+    Endpoint(CATALOG, "GET", "/", weight=2),
+    Endpoint(CATALOG, "GET", BOOK, "/catalog/books/1/", weight=3, calls=(STOCK,), queries=1),
+    Endpoint(CATALOG, "GET", BOOK, "/catalog/books/99/", 404, queries=1),
+    Endpoint(CATALOG, "GET", "/catalog/authors/<int:pk>/", "/catalog/authors/2/", calls=(STOCK,) * 3, queries=2),
+    Endpoint(CATALOG, "GET", "/catalog/reports/sales/", status=500, error="NotImplementedError"),
+    Endpoint(CATALOG, "GET", "/admin/login/"),
+    Endpoint(CATALOG, "GET", "", "/no/such/page", 404),
 )
 
 # The kind of request whose trace is shown: it crosses both services.
 SAMPLE = next(endpoint for endpoint in ENDPOINTS if endpoint.logs)
 
-# What the shop's gunicorn master does before it forks; once, whatever the number of workers.
-PREPARED = (SHOP, "prepare the database")
+# What the gunicorn masters do before they fork; once, whatever the number of workers.
+PREPARED = ((SHOP, "prepare the database"), (CATALOG, "prepare the catalog"))
 
 # Calls of the inventory that fail, when the shop makes them.
 FAILING_CALLS = {endpoint.resource: endpoint.error for endpoint in ENDPOINTS if endpoint.error}

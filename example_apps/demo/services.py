@@ -152,7 +152,13 @@ class Services:
                 "REDIS_URL": f"unix://{folder}/redis.sock" if self.redis else "",
             },
         )
+        self.catalog = self._start(
+            "catalog",
+            [*_GUNICORN, "example_apps.catalog.wsgi"],
+            {**traced, "CATALOG_DATABASE": f"{folder}/catalog.db", "INVENTORY_URL": self.inventory.url},
+        )
         self.shop.wait("Booting worker with pid", WORKERS)
+        self.catalog.wait("Booting worker with pid", WORKERS)
 
     def _start(self, name: str, command: Sequence[str], environ: Mapping[str, str] | None = None) -> Service:
         base = {

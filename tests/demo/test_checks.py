@@ -7,7 +7,7 @@ import pytest
 from example_apps.demo import account, report
 from example_apps.demo.checks import arrived, problems
 from example_apps.demo.collected import EndpointRow, Span
-from example_apps.demo.plan import ENDPOINTS, INVENTORY, SHOP, mixture
+from example_apps.demo.plan import CATALOG, ENDPOINTS, INVENTORY, SHOP, mixture
 from example_apps.demo.traffic import Visit
 
 MS = 1_000_000
@@ -174,6 +174,7 @@ def test_totals(visit):
     rows = [
         EndpointRow(SHOP, "GET /products/<int:product_id>", 1, 0, 1, 1),
         EndpointRow(SHOP, "prepare the database", 1, 0, 1, 1),
+        EndpointRow(CATALOG, "prepare the catalog", 1, 0, 1, 1),
         EndpointRow(INVENTORY, "GET /stock/{sku}", 1, 0, 1, 1),
     ]
     assert account.totals([visit], rows) == []
@@ -183,6 +184,7 @@ def test_totals(visit):
     rows[1] = replace(rows[1], requests=2)
     assert account.totals([visit], rows) == ["shop prepare the database: 2 counted by the collector, 1 made"]
     assert account.totals([visit], rows[:1]) == [
+        "catalog prepare the catalog: 0 counted by the collector, 1 made",
         "inventory GET /stock/{sku}: 0 counted by the collector, 1 made",
         "shop prepare the database: 0 counted by the collector, 1 made",
     ]
@@ -190,7 +192,7 @@ def test_totals(visit):
 
 def test_background_tasks():
     visit = visit_of(INVENTORY, "POST", "/recounts")
-    assert account.expected_traces([visit]) == 3
+    assert account.expected_traces([visit]) == 4
     request = request_span("a", CALLER, visit.endpoint, 0, 5)
     task = replace(
         child("b", "", INVENTORY, "starlette.background_task", 5, 900), resource="count_again", links=((TRACE, "a"),)

@@ -68,7 +68,7 @@ def test_a_missing_integration_fails_the_demo(environ):
 
 
 def test_untraced_services_fail_the_demo(environ):
-    status, output = run({**environ, "CI": "true", "DD_TRACE_ENABLED": "false"}, "--requests", "22")
+    status, output = run({**environ, "CI": "true", "DD_TRACE_ENABLED": "false"}, "--requests", "30")
     assert status == 1, output
     assert re.search(r"^\d+ checks failed$", output, re.MULTILINE)
     assert "0 spans, not 1, continue the caller's trace: none" in output
@@ -83,7 +83,7 @@ def test_a_service_that_does_not_start(environ):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_it_is_interrupted(environ, number):
-    with subprocess.Popen((*COMMAND, "--requests", "22"), cwd=ROOT, env=environ, stdout=-1, text=True) as demo:
+    with subprocess.Popen((*COMMAND, "--requests", "30"), cwd=ROOT, env=environ, stdout=-1, text=True) as demo:
         lines = []
         for line in demo.stdout:
             lines.append(line)
