@@ -81,7 +81,7 @@ def test_gunicorn(agent: RecordingAgent, tmp_path: Path, kind: str, how: str) ->
         assert "Traceback" not in server.output
         assert "ddmiddleware:" not in server.output
     check(agent, answered)
-    queries = [span for span in agent.spans if span["type"] == "sql" and span["resource"] == "SELECT 1"]
+    queries = [span for span in agent.spans if span["type"] == "sql" and span["resource"] == "SELECT ?"]
     assert {span["meta"]["component"] for span in queries} == {"django" if how == "explicit" else "sqlite3"}
     assert len(queries) == 60
 
