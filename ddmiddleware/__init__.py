@@ -22,6 +22,7 @@ __all__ = ["Pin", "Span", "Tracer", "__version__", "config", "patch", "patch_all
 # The frameworks stand above the libraries: their rows are added here.
 TABLE.update(
     django=Row("django", "ddmiddleware.django"),
+    fastapi=Row("fastapi.applications", "ddmiddleware.fastapi"),
     flask=Row("flask", "ddmiddleware.flask"),
     otel=Row("opentelemetry.trace", "ddmiddleware.opentelemetry", on=False),
     starlette=Row("starlette.applications", "ddmiddleware.starlette"),

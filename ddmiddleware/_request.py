@@ -17,6 +17,9 @@ KEY = "ddmiddleware.request"
 # RFC 9110, section 9, and RFC 5789. Anything else could be anything, and so be any number of resources.
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"))
 
+# A framework that is another one beneath keeps its own name there.
+_BUILT_ON = {"fastapi": "starlette"}
+
 
 class Request:
     """One request being served, and its span.
@@ -60,6 +63,8 @@ class Request:
     def adopt(self, component: str) -> None:
         """Name the span after the framework that serves it, below a middleware that knew no framework."""
         span = self.span
+        if _BUILT_ON.get(span._meta["component"]) == component:
+            return
         span.name = f"{component}.request"
         options = options_of(component)
         span.service = options.service or span.service

@@ -7,6 +7,7 @@ https://www.starlette.io
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import Any
 
@@ -15,8 +16,8 @@ from ddmiddleware._request import KEY
 from ddmiddleware.integrations import Integration, options_of
 from ddmiddleware.tracing import Context, Span, active, default_settings, default_tracer, guarded
 
-_routing = Integration("starlette")
-integration = Integration("starlette", requires="starlette>=0.20", parts=(_routing,))
+routing = Integration("starlette")
+integration = Integration("starlette", requires="starlette>=0.20", parts=(routing,))
 
 
 class TraceMiddleware(asgi.TraceMiddleware):
@@ -25,14 +26,15 @@ class TraceMiddleware(asgi.TraceMiddleware):
     def __init__(self, app: asgi.ASGIApp) -> None:
         super().__init__(app, "starlette")
         if default_settings["DD_TRACE_ENABLED"]:
-            _routing.patch()
+            routing.patch()
 
 
 # __call__, because everything else, the application's middleware too, is below it.
 @integration.replaces("starlette.applications:Starlette.__call__")
 def call(original: Any) -> Any:
     async def serving(self: Any, scope: Any, receive: Any, send: Any) -> None:
-        if not integration.patched:  # somebody else's patch is around this one, so that it could not be undone
+        # Unpatched where somebody else's patch is around this one, so that it could not be undone.
+        if not integration.patched or _is_fastapi(self):
             await original(self, scope, receive, send)
             return
         await asgi.serve(partial(original, self), scope, receive, send, "starlette")
@@ -40,15 +42,21 @@ def call(original: Any) -> Any:
     return serving
 
 
+def _is_fastapi(app: Any) -> bool:
+    """Say whether *app* has a row of its own, with a switch of its own."""
+    module = sys.modules.get("fastapi.applications")
+    return module is not None and isinstance(app, module.FastAPI)
+
+
 # handle, because a route is entered there once it has matched, before the endpoint runs.
-@_routing.observes("starlette.routing:Route.handle", "starlette.routing:WebSocketRoute.handle")
+@routing.observes("starlette.routing:Route.handle", "starlette.routing:WebSocketRoute.handle")
 def route(self: Any, scope: Any, *_channels: Any) -> None:
     request = scope.get(KEY)
     if request is not None:
         request.matched(self.path)
 
 
-@_routing.observes("starlette.routing:Mount.handle")
+@routing.observes("starlette.routing:Mount.handle")
 def mount(self: Any, scope: Any, *_channels: Any) -> None:
     request = scope.get(KEY)
     if request is not None:
@@ -56,7 +64,7 @@ def mount(self: Any, scope: Any, *_channels: Any) -> None:
 
 
 # __call__ of the single task, because a list of tasks calls it for each of them.
-@_routing.replaces("starlette.background:BackgroundTask.__call__")
+@routing.replaces("starlette.background:BackgroundTask.__call__")
 def background(original: Any) -> Any:
     async def running(self: Any) -> None:
         outside = active.get()
@@ -93,7 +101,7 @@ def _begin_task(function: Any, outside: Span | Context | None) -> Span:
 
 
 # What it builds is all that the WSGI application gets to see of the request.
-@_routing.replaces("starlette.middleware.wsgi:build_environ")
+@routing.replaces("starlette.middleware.wsgi:build_environ")
 def wsgi_environ(original: Any) -> Any:
     def building(scope: Any, *args: Any, **kwargs: Any) -> Any:
         environ = original(scope, *args, **kwargs)

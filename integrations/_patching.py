@@ -17,7 +17,7 @@ import wrapt
 from ddmiddleware.integrations._history import Event, event
 from ddmiddleware.integrations._options import Options, options_of
 from ddmiddleware.integrations._pin import Pin
-from ddmiddleware.integrations._replacement import Replacement
+from ddmiddleware.integrations._replacement import Replacement, observer
 from ddmiddleware.integrations._versions import supported
 from ddmiddleware.tracing import Span, default_settings, default_tracer, guarded, inject_headers, warn
 
@@ -177,8 +177,8 @@ class Integration:
     ) -> None:
         """*service* is the default name of its spans' service; None means the application's own.
 
-        *parts* are patched and undone along with it. *reports_missing* says that a path which is not there is a
-        mistake, and not what only some versions have.
+        *parts* are patched and undone along with it; one that several share is undone with the last of them.
+        *reports_missing* says that a path which is not there is a mistake, and not what only some versions have.
         """
         self.name = name
         self.requires = requires
@@ -192,6 +192,7 @@ class Integration:
             self.tags["db.system"] = db_system
         self.replacements: list[Replacement] = []
         self._parts = parts
+        self._wholes: set[str] = set()
         self._reports_missing = reports_missing
         self.events: dict[str, Event] = {}
         self._awaited: set[str] = set()
@@ -220,7 +221,7 @@ class Integration:
 
         def register(observe: Callable[..., None]) -> Callable[..., None]:
             for path in paths:
-                self._add(path, lambda original, _method: _observer(observe, original))
+                self._add(path, lambda original, _method: observer(observe, original))
             return observe
 
         return register
@@ -263,6 +264,7 @@ class Integration:
             return
         self.patched = True
         for part in self._parts:
+            part._wholes.add(self.name)
             part.patch()
         for module in dict.fromkeys(replacement.module for replacement in self.replacements):
             if sys.modules.get(module) is not None:
@@ -296,22 +298,6 @@ class Integration:
             with guarded:
                 replacement.undo()
         for part in self._parts:
-            part.unpatch()
-
-
-def _observer(observe: Callable[..., None], original: Any) -> Any:
-    if inspect.iscoroutinefunction(original):
-
-        async def observed_async(*args: Any, **kwargs: Any) -> Any:
-            with guarded:
-                observe(*args, **kwargs)
-            return await original(*args, **kwargs)
-
-        return observed_async
-
-    def observed(*args: Any, **kwargs: Any) -> Any:
-        with guarded:
-            observe(*args, **kwargs)
-        return original(*args, **kwargs)
-
-    return observed
+            part._wholes.discard(self.name)
+            if not part._wholes:
+                part.unpatch()

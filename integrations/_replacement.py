@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ddmiddleware.integrations._references import rebind
+from ddmiddleware.tracing import guarded
 
 _ABSENT = object()
 
@@ -140,3 +141,22 @@ def _lookup(owner: Any, name: str) -> Any:
         if name in getattr(scope, "__dict__", ()):
             return vars(scope)[name]
     return _ABSENT
+
+
+def observer(observe: Callable[..., None], original: Any) -> Any:
+    """Return a function of the same kind as *original* that calls *observe* with the same arguments first."""
+    if inspect.iscoroutinefunction(original):
+
+        async def observed_async(*args: Any, **kwargs: Any) -> Any:
+            with guarded:
+                observe(*args, **kwargs)
+            return await original(*args, **kwargs)
+
+        return observed_async
+
+    def observed(*args: Any, **kwargs: Any) -> Any:
+        with guarded:
+            observe(*args, **kwargs)
+        return original(*args, **kwargs)
+
+    return observed

@@ -217,15 +217,22 @@ def _get_starlette(names: Names, view: Callable[[], Any]) -> None:
     async def endpoint(_request: Any) -> Any:
         return view()
 
+def _get_asgi(app: Any) -> None:
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(_message: Any) -> None:
         pass
 
-    app = names["Starlette"](routes=[names["Route"]("/", endpoint)])
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b"", "http_version": "1.1"}
     asyncio.run(app(scope, receive, send))
+
+
+def _get_starlette(names: Names, view: Callable[[], Any]) -> None:
+    async def endpoint(_request: Any) -> Any:
+        return view()
+
+    _get_asgi(names["Starlette"](routes=[names["Route"]("/", endpoint)]))
 
 
 def _use_starlette(names: Names, recorder: Recorder) -> int:
@@ -241,6 +248,23 @@ def _fail_starlette(names: Names, error: BaseException) -> None:
     _get_starlette(names, view)
 
 
+def _use_fastapi(names: Names, recorder: Recorder) -> int:
+    recorder.take()
+    app = names["FastAPI"]()
+    app.add_api_route("/", lambda: "hello")
+    _get_asgi(app)
+    return len(recorder.take())
+
+
+def _fail_fastapi(names: Names, error: BaseException) -> None:
+    def view() -> str:
+        raise error
+
+    app = names["FastAPI"]()
+    app.add_api_route("/", view)
+    _get_asgi(app)
+
+
 EXAMPLES = {
     "django": Example(
         "from tests.django_project import set_up\nset_up()\n"
@@ -249,6 +273,7 @@ EXAMPLES = {
         _use_django,
         _fail_django,
     ),
+    "fastapi": Example("from fastapi import FastAPI", _use_fastapi, _fail_fastapi),
     "flask": Example("from flask import Flask", _use_flask, _fail_flask),
     "futures": Example("from concurrent.futures import ThreadPoolExecutor", _use_futures, _fail_futures),
     "httpx": Example("from httpx import Client, MockTransport, get", _use_httpx, _fail_httpx),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from ddmiddleware import django, flask, patch, starlette, unpatch
+from ddmiddleware import fastapi, flask, patch, starlette, unpatch
 from ddmiddleware.tracing import active, default_settings, guarded
 from tests.django_project import set_up
 from tests.integrations.recorder import Recorder
@@ -29,6 +30,7 @@ def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     active.set(None)
     unpatch()
     flask.integration.unpatch()  # explicit middleware patches the routing alone
+    fastapi.integration.unpatch()
     starlette.integration.unpatch()
     django.integration.unpatch()
     assert left is None
@@ -51,5 +53,5 @@ def _forgotten() -> Iterator[None]:
 @pytest.fixture
 def patched(recorder: Recorder) -> Recorder:
     """Finished spans, with the frameworks patched."""
-    patch(flask=True, starlette=True)
+    patch(fastapi=True, flask=True, starlette=True)
     return recorder

@@ -64,7 +64,7 @@ def unavailable(**_values: Any) -> tuple[str, int]:
 def stream(**_values: Any) -> flask.Response:
     def parts() -> Iterator[str]:
         yield "one"
-        yield flask.request.view_args and "two" or ""
+        yield "two" if flask.request.view_args else ""
 
     return flask.Response(flask.stream_with_context(parts()))
 
