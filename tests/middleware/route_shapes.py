@@ -2,7 +2,7 @@
 
 A framework's test builds an application that holds every place of ``PLACES``, asks for every shape of ``SHAPES``, and
 compares the span with ``expected``. Templates are written in a notation of their own, ``/users/{name}`` and
-``/orders/{number:int}``; ``written`` translates them to the framework's. test_flask_routes.py shows how little it takes.
+``/orders/{number:int}``; ``written`` translates them to a framework's. test_flask_routes.py shows how little it takes.
 
 What a framework cannot have, or answers in its own way, its test says by the shape's name.
 """

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from typing import Any
 
+import pytest
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.endpoints import HTTPEndpoint
 from starlette.exceptions import HTTPException
@@ -12,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.websockets import WebSocket
 
-from tests.middleware.requests_by_hand import EMPTY, Client, scope
+from tests.middleware.requests_by_hand import EMPTY, Client, MissingError, scope
 from tests.middleware.route_shapes import ERROR, PLACES, YEAR, Shape
 
 
@@ -130,8 +132,8 @@ async def ask(app: Any, shape: Shape) -> int:
         await app(asked, client.receive, client.send)
         return 101 if client.sent[0]["type"] == "websocket.accept" else 403
     client = Client(EMPTY)
-    try:
+    raises = shape.place and PLACES[shape.place].does == "raise"
+    with pytest.raises(MissingError) if raises else nullcontext() as caught:
         await app(scope(path, shape.method, root_path=shape.script), client.receive, client.send)
-    except type(ERROR) as error:
-        assert error is ERROR
+    assert caught is None or caught.value is ERROR
     return client.answer.status
