@@ -1,8 +1,8 @@
 """Middleware for any ASGI application (https://asgi.readthedocs.io).
 
 The span of a request ends with its last body message, not with the application's return: background tasks come after
-it. A websocket's span ends when its handshake is answered. Nothing is done at a lifespan but one flush at its end, for
-servers that leave by a signal and so run no exit handlers.
+it. A websocket's span ends when its handshake is answered; its messages are traces of their own. Nothing is done at a
+lifespan but one flush at its end, for servers that leave by a signal and so run no exit handlers.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapp
 from typing import Any
 
 from ddmiddleware._request import KEY, Request
+from ddmiddleware._websocket import Connection
 from ddmiddleware.tracing import (
     EXTRACTED_HEADERS,
     EXTRACTED_PREFIX,
@@ -55,13 +56,17 @@ class TraceMiddleware:
 async def serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, component: str) -> None:
     """Call *app* under the span of its request; one that is there already is kept, and named after *component*."""
     outside = active.get()
-    request = None
+    request = connection = None
     with guarded:
         kind = scope["type"]
         if kind == "http" or kind == "websocket":
             request = _begin(scope, component)
             if request is not None:
-                receive, send = _receiving(request, receive), _responding(request, send)
+                if kind == "websocket" and default_settings["DD_TRACE_WEBSOCKET_MESSAGES_ENABLED"]:
+                    connection = Connection(request, receive, send, _responding(request, send))
+                    receive, send = connection.receive, connection.send
+                else:
+                    receive, send = _receiving(request, receive), _responding(request, send)
         elif kind == "lifespan":
             send = _flushing(send)
     if request is None:
@@ -73,10 +78,14 @@ async def serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, compon
     except BaseException as error:
         with guarded:
             request.failed(error)
+            if connection is not None:
+                connection.failed(error)
         raise
     finally:
         with guarded:
             request.finish()
+            if connection is not None:
+                connection.finish()
         active.set(outside)
 
 

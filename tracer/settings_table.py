@@ -122,6 +122,13 @@ _REQUESTS = (
     Setting(
         "DD_TRACE_HTTP_SERVER_ERROR_STATUSES", statuses, statuses("500-599"), "Statuses that make a request an error."
     ),
+    Setting(
+        "DD_TRACE_WEBSOCKET_MESSAGES_ENABLED",
+        boolean,
+        True,
+        "Make a trace of each message of a websocket, linked to its handshake.",
+        ("DD_ASGI_TRACE_WEBSOCKET",),
+    ),
 )
 
 _DJANGO = (
