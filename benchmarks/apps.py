@@ -1,4 +1,4 @@
-"""The requests every peer serves: a hello route of Flask, Starlette and Django, called without a server."""
+"""The requests every peer serves: a hello route of each framework, called without a server."""
 
 import asyncio
 import io
@@ -124,6 +124,20 @@ def starlette_burst() -> Callable[[int], None]:
     return _asgi_burst(Starlette(routes=[Route("/hello/{number:int}", hello)]))
 
 
+def fastapi_burst() -> Callable[[int], None]:
+    """Build the FastAPI application."""
+    from fastapi import FastAPI
+    from fastapi.responses import PlainTextResponse
+
+    application = FastAPI()
+
+    @application.get("/hello/{number}", response_class=PlainTextResponse)
+    async def hello(number: int) -> str:
+        return f"Hello {number}"
+
+    return _asgi_burst(application)
+
+
 def django_burst() -> Callable[[int], None]:
     """Build the Django application with its synchronous view."""
     from django.core.wsgi import get_wsgi_application
@@ -146,6 +160,7 @@ def django_async_burst() -> Callable[[int], None]:
 APPS = {
     "flask": flask_burst,
     "starlette": starlette_burst,
+    "fastapi": fastapi_burst,
     "django": django_burst,
     "django, async": django_async_burst,
 }

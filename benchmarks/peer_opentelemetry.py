@@ -19,9 +19,11 @@ def start() -> Tracing:
 
 def instrument() -> None:
     from opentelemetry.instrumentation.django import DjangoInstrumentor
+    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
     from opentelemetry.instrumentation.flask import FlaskInstrumentor
     from opentelemetry.instrumentation.starlette import StarletteInstrumentor
 
     DjangoInstrumentor().instrument()
+    FastAPIInstrumentor().instrument()
     FlaskInstrumentor().instrument()
     StarletteInstrumentor().instrument()

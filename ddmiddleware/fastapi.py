@@ -36,6 +36,8 @@ def call(original: Any) -> Any:
         if not integration.patched:  # somebody else's patch is around this one, so that it could not be undone
             await original(self, scope, receive, send)
             return
+        if self.root_path:  # what FastAPI does first of all, and what the route and the URL begin with
+            scope["root_path"] = self.root_path
         await asgi.serve(partial(original, self), scope, receive, send, "fastapi")
 
     return serving

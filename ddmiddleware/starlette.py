@@ -91,12 +91,16 @@ def background(original: Any) -> Any:
 def _begin_task(function: Any, outside: Span | Context | None) -> Span:
     """Start the trace of a background task: one of its own, because the response does not wait for it."""
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    request = outside.local_root if isinstance(outside, Span) else None
+    component = "starlette"
+    if request is not None and request._meta.get("component") == "fastapi":
+        component = "fastapi"
     span = default_tracer.start_span(
-        "starlette.background_task", None, options_of("starlette").service, name, "worker", activate=True
+        f"{component}.background_task", None, options_of(component).service, name, "worker", activate=True
     )
-    span._meta["component"] = "starlette"
-    if isinstance(outside, Span):
-        span.link_span(outside.local_root.context)
+    span._meta["component"] = component
+    if request is not None:
+        span.link_span(request.context)
     return span
 
 
