@@ -6,7 +6,7 @@ from benchmarks.peers import DDTRACES, NOTHING, OPENTELEMETRY, OURS, TRACERS, Pe
 from benchmarks.processes import Child, NotMeasuredError, Progress, Sink
 from benchmarks.rounds import Cells, Pass, take_turns
 
-# 200 requests are 1800 spans of ddtrace with Flask, and 600 of OpenTelemetry with Starlette or FastAPI: below every queue limit.
+# 200 requests are 1800 spans of ddtrace with Flask, and 600 of OpenTelemetry through ASGI: below every queue limit.
 _REQUESTS = 200
 
 LABELS = {

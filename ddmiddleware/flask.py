@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ddmiddleware import wsgi
+from ddmiddleware._flask_steps import steps
 from ddmiddleware._request import KEY
 from ddmiddleware.integrations import Integration
 from ddmiddleware.tracing import default_settings
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import flask
 
 _routing = Integration("flask")
-integration = Integration("flask", requires="flask>=2.0", parts=(_routing,))
+integration = Integration("flask", requires="flask>=2.0", parts=(_routing, steps))
 
 
 class TraceMiddleware:
@@ -30,6 +31,7 @@ class TraceMiddleware:
         if default_settings["DD_TRACE_ENABLED"]:
             app.wsgi_app = wsgi.TraceMiddleware(app.wsgi_app, "flask")  # type: ignore[method-assign]
             _routing.patch()
+            steps.patch()
 
 
 # __call__, because a user's own middleware is put around wsgi_app, below it.

@@ -129,6 +129,14 @@ _REQUESTS = (
         "Make a trace of each message of a websocket, linked to its handshake.",
         ("DD_ASGI_TRACE_WEBSOCKET",),
     ),
+    Setting(
+        "DD_FLASK_INSTRUMENT_STEPS",
+        boolean,
+        False,
+        "Make spans of Flask's views, functions around requests and error handlers.",
+    ),
+    Setting("DD_FLASK_INSTRUMENT_TEMPLATES", boolean, False, "Make spans of the templates that Flask renders."),
+    Setting("DD_FLASK_TRACE_SIGNALS", boolean, False, "Make spans of Flask's signals that anybody receives."),
 )
 
 _DJANGO = (
