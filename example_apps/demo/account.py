@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 
 from example_apps.demo.checks import REQUEST_SPANS, expected_requests, problems
 from example_apps.demo.collected import EndpointRow, Span
-from example_apps.demo.plan import INVENTORY, PREPARED
+from example_apps.demo.plan import PREPARED, Resource
 from example_apps.demo.traffic import Visit
 
 
 def expected_traces(made: Sequence[Visit]) -> int:
-    """Return how many traces there must be in all: one of each visit, of each background task, and of each start."""
-    return len(made) + sum(visit.endpoint.task != "" for visit in made) + len(PREPARED)
+    """Return how many traces there must be in all: one of each visit, of each task and message, and of each start."""
+    return len(made) + sum(len(visit.endpoint.leaves) for visit in made) + len(PREPARED)
 
 
 def visits(
@@ -32,18 +32,18 @@ def visits(
 
 
 def tasks(visits: Sequence[Visit], traces: Mapping[str, Sequence[Span]]) -> list[str]:
-    """Check that each background task has a trace of its own, which begins with a link to the request that left it."""
-    linked: Counter[tuple[tuple[str, str], str]] = Counter()
+    """Check that each background task and message has a trace of its own, which begins with a link to its request."""
+    linked: Counter[tuple[tuple[str, str], Resource]] = Counter()
     for spans in traces.values():
         if spans and not spans[0].parent_id:
-            linked.update((link, spans[0].resource) for link in spans[0].links)
+            linked.update((link, (spans[0].service, spans[0].resource)) for link in spans[0].links)
     found = []
     for visit in visits:
-        if visit.endpoint.task:
-            requests = [span for span in traces[visit.trace_id] if span.name in REQUEST_SPANS.values()]
-            count = sum(linked[(visit.trace_id, span.span_id), visit.endpoint.task] for span in requests)
-            if count != 1:
-                found.append(f"{_title(visit)}: {count} traces, not 1, of {visit.endpoint.task} are linked to it")
+        requests = [span for span in traces[visit.trace_id] if span.name in REQUEST_SPANS.values()]
+        for left, expected in Counter(visit.endpoint.leaves).items():
+            count = sum(linked[(visit.trace_id, span.span_id), left] for span in requests)
+            if count != expected:
+                found.append(f"{_title(visit)}: {count} traces, not {expected}, of {left[1]} are linked to it")
     return found
 
 
@@ -53,7 +53,7 @@ def totals(visits: Sequence[Visit], rows: Sequence[EndpointRow]) -> list[str]:
     This finds what no single trace can show: requests that belong to no visit.
     """
     made = Counter(request for visit in visits for request in expected_requests(visit.endpoint))
-    made.update((INVENTORY, visit.endpoint.task) for visit in visits if visit.endpoint.task)
+    made.update(left for visit in visits for left in visit.endpoint.leaves)
     made.update(PREPARED)
     counted = Counter({(row.service, row.resource): row.requests for row in rows})
     return [

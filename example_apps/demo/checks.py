@@ -4,10 +4,15 @@ from collections import Counter
 from collections.abc import Sequence
 
 from example_apps.demo.collected import Span
-from example_apps.demo.plan import CATALOG, FAILING_CALLS, INVENTORY, SHOP, Endpoint
+from example_apps.demo.plan import CATALOG, FAILING_CALLS, INVENTORY, REVIEWS, SHOP, Endpoint, Resource
 from example_apps.demo.traffic import Visit
 
-REQUEST_SPANS = {SHOP: "flask.request", INVENTORY: "starlette.request", CATALOG: "django.request"}
+REQUEST_SPANS = {
+    SHOP: "flask.request",
+    INVENTORY: "starlette.request",
+    REVIEWS: "fastapi.request",
+    CATALOG: "django.request",
+}
 # How much later than the caller a service may see the end of an answer, on a busy machine.
 LATE_S = 0.8
 CALL_SPANS = ("requests.request", "http.request")
@@ -15,9 +20,9 @@ CALL_SPANS = ("requests.request", "http.request")
 FAILING_SPANS = (*CALL_SPANS, "django.view")
 
 
-def expected_requests(endpoint: Endpoint) -> list[tuple[str, str]]:
+def expected_requests(endpoint: Endpoint) -> list[Resource]:
     """Return the service and resource of each request span of one visit, the visited one first."""
-    return [(endpoint.service, endpoint.resource), *((INVENTORY, call) for call in endpoint.calls)]
+    return [(endpoint.service, endpoint.resource), *endpoint.calls]
 
 
 def arrived(visit: Visit, spans: Sequence[Span]) -> bool:
@@ -76,12 +81,12 @@ def _request(endpoint: Endpoint, root: Span) -> list[str]:
 
 
 def _calls(endpoint: Endpoint, root: Span, spans: Sequence[Span]) -> list[str]:
-    """Check that each call of the inventory is a client span with exactly one request span below it."""
+    """Check that each call of another service is a client span with exactly one request span below it."""
     calls = {span.span_id: span for span in spans if span.name in CALL_SPANS}
     served = [span for span in spans if span.name in REQUEST_SPANS.values() and span is not root]
     found = []
     if Counter((span.service, span.resource) for span in served) != Counter(expected_requests(endpoint)[1:]):
-        found.append(f"the request led to {_names(served)}, not to {', '.join(endpoint.calls) or 'none'}")
+        found.append(f"the request led to {_names(served)}, not to {_resources(endpoint.calls)}")
     found += [
         f"{span.name} {span.resource} is not the child of an outgoing call"
         for span in served
@@ -105,12 +110,13 @@ def _children(visit: Visit, root: Span, spans: Sequence[Span], *, redis: bool) -
     endpoint = visit.endpoint
     found = []
     names = Counter(span.name for span in spans)
+    called = {service for service, _ in endpoint.calls}
     if names["sqlite.query"] < endpoint.queries:
         found.append(f"{names['sqlite.query']} SQLite spans, not {endpoint.queries} at least")
     if redis and names["redis.command"] < endpoint.commands:
         found.append(f"{names['redis.command']} Redis spans, not {endpoint.commands} at least")
     for span in spans:
-        if span.service != INVENTORY and not root.start_ns <= span.start_ns <= span.end_ns <= root.end_ns:
+        if span.service not in called and not root.start_ns <= span.start_ns <= span.end_ns <= root.end_ns:
             found.append(f"{span.name} {span.resource} lies outside the time of its request")
         if span.duration_ns > (visit.elapsed_s + LATE_S) * 1e9:
             found.append(
@@ -128,12 +134,16 @@ def _errors(endpoint: Endpoint, root: Span, spans: Sequence[Span]) -> list[str]:
     for span in spans:
         if span is root:
             continue
-        failing = span.service == INVENTORY and FAILING_CALLS.get(span.resource, "")
+        failing = FAILING_CALLS.get((span.service, span.resource), "")
         if failing and (not span.error or span.tags.get("error.type", "").rpartition(".")[2] != failing):
             found.append(f"{span.name} {span.resource} failed with {failing}, and is marked otherwise")
         if span.error and not failing and not (endpoint.status >= 500 and span.name in FAILING_SPANS):
             found.append(f"{span.name} {span.resource} is an error, and went well")
     return found
+
+
+def _resources(resources: Sequence[Resource]) -> str:
+    return ", ".join(f"{service} {resource}" for service, resource in resources) or "none"
 
 
 def _names(spans: Sequence[Span]) -> str:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from example_apps.demo import account, checks, report
 from example_apps.demo.collected import Collected, Span
-from example_apps.demo.plan import CATALOG, ENDPOINTS, INVENTORY, SAMPLE, SHOP, mixture
+from example_apps.demo.plan import CATALOG, ENDPOINTS, INVENTORY, REVIEWS, SAMPLE, SHOP, mixture
 from example_apps.demo.services import SIGNALS, WORKERS, ServiceError, Services
 from example_apps.demo.traffic import Visit, drive
 
@@ -86,6 +86,7 @@ def _at_once(text: str) -> int:
 def _introduce(console: Console, services: Services) -> None:
     console.print(f"collector  {services.collector.url}", soft_wrap=True)
     console.print(f"inventory  {services.inventory.url}  Starlette, uvicorn", soft_wrap=True)
+    console.print(f"reviews    {services.reviews.url}  FastAPI, uvicorn", soft_wrap=True)
     console.print(f"shop       {services.shop.url}  Flask, gunicorn, {WORKERS} pre-forked workers", soft_wrap=True)
     console.print(f"catalog    {services.catalog.url}  Django, gunicorn, {WORKERS} pre-forked workers", soft_wrap=True)
     cache = "the shop's cache" if services.redis else "not installed: the shop runs without its cache"
@@ -122,7 +123,12 @@ def _run(console: Console, services: Services, options: argparse.Namespace) -> i
 
 def _visit_all(console: Console, services: Services, options: argparse.Namespace) -> list[Visit]:
     endpoints = mixture(options.requests)
-    urls = {SHOP: services.shop.url, INVENTORY: services.inventory.url, CATALOG: services.catalog.url}
+    urls = {
+        SHOP: services.shop.url,
+        INVENTORY: services.inventory.url,
+        REVIEWS: services.reviews.url,
+        CATALOG: services.catalog.url,
+    }
     answers = drive(endpoints, urls, options.at_once)
     columns = (TextColumn("Requests"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     if console.is_terminal:

@@ -142,6 +142,10 @@ class Services:
         traced = {"DD_TRACE_AGENT_URL": self.collector.url, "DD_ENV": "demo"}
         self.inventory = self._start("inventory", [*_UVICORN, "example_apps.inventory.app:app"], traced)
         self.inventory.wait("Uvicorn running on http://127.0.0.1:")
+        self.reviews = self._start(
+            "reviews", [*_UVICORN, "example_apps.reviews.app:app"], {**traced, "INVENTORY_URL": self.inventory.url}
+        )
+        self.reviews.wait("Uvicorn running on http://127.0.0.1:")
         self.shop = self._start(
             "shop",
             [*_GUNICORN, "example_apps.shop.app:app"],
@@ -149,6 +153,7 @@ class Services:
                 **traced,
                 "SHOP_DATABASE": f"{folder}/shop.db",
                 "INVENTORY_URL": self.inventory.url,
+                "REVIEWS_URL": self.reviews.url,
                 "REDIS_URL": f"unix://{folder}/redis.sock" if self.redis else "",
             },
         )

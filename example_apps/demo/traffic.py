@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
 import httpx
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
 
 from example_apps.demo.plan import Endpoint
 
@@ -45,11 +47,24 @@ def visit(client: httpx.Client, endpoint: Endpoint, url: str) -> Visit:
     headers = {"traceparent": f"00-{made.trace_id}-{made.span_id}-01"}
     started = time.perf_counter()
     try:
-        answer = client.request(endpoint.method, url + endpoint.url_path, headers=headers, json=endpoint.json)
-        made.status = answer.status_code
+        if endpoint.messages:
+            made.status = _converse(url + endpoint.url_path, headers, endpoint.messages)
+        else:
+            answer = client.request(endpoint.method, url + endpoint.url_path, headers=headers, json=endpoint.json)
+            made.status = answer.status_code
         if made.status != endpoint.status:
             made.problem = f"answered {made.status}, not {endpoint.status}"
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, WebSocketException, OSError) as error:
         made.problem = f"not answered: {error!r}"
     made.elapsed_s = time.perf_counter() - started
     return made
+
+
+def _converse(url: str, headers: Mapping[str, str], messages: Sequence[str]) -> int:
+    """Send messages over a websocket, each when the one before is answered, and return the handshake's status."""
+    address = url.replace("http://", "ws://", 1)
+    with connect(address, additional_headers=headers, open_timeout=TIMEOUT_S, proxy=None) as socket:
+        for message in messages:
+            socket.send(message)
+            socket.recv(timeout=TIMEOUT_S)
+        return socket.response.status_code if socket.response is not None else 0

@@ -3,7 +3,8 @@
 Nothing here patches or wraps anything. Under ``ddmiddleware-run`` every request, query, command and call is a span all
 the same; the uses of the suite below, two spans by hand and ids in the log, are extras.
 
-The environment sets ``SHOP_DATABASE`` (a file), ``INVENTORY_URL``, and ``REDIS_URL`` (no cache where unset).
+The environment sets ``SHOP_DATABASE`` (a file), ``INVENTORY_URL``, ``REVIEWS_URL``, and ``REDIS_URL`` (no cache where
+unset).
 """
 
 import json
@@ -23,6 +24,7 @@ from ddmiddleware import tracer
 from example_apps.shop import database
 
 INVENTORY = os.environ.get("INVENTORY_URL", "http://127.0.0.1:8000")
+REVIEWS = os.environ.get("REVIEWS_URL", "http://127.0.0.1:8002")
 TIMEOUT_S = 10
 CACHE_S = 2
 CSV_PAGE = 40
@@ -114,6 +116,15 @@ def delivery(product_id: int) -> dict[str, Any]:
     found = product_or_404(product_id)
     stock = warehouses.get(f"/north/stock/{found['sku']}").raise_for_status().json()
     return {"sku": found["sku"], "warehouse": "north", "days": 1 if stock["available"] else 5}
+
+
+@app.get("/products/<int:product_id>/reviews")
+def reviews(product_id: int) -> dict[str, Any]:
+    """Ask the reviews, which ask the inventory: three services in one trace."""
+    found = product_or_404(product_id)
+    answer = requests.get(f"{REVIEWS}/v1/products/{found['sku']}/reviews", timeout=TIMEOUT_S)
+    answer.raise_for_status()
+    return {"sku": found["sku"], **answer.json()}
 
 
 @app.post("/checkout")

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from example_apps.demo import account, report
-from example_apps.demo.checks import arrived, problems
+from example_apps.demo.checks import REQUEST_SPANS, arrived, problems
 from example_apps.demo.collected import EndpointRow, Span
-from example_apps.demo.plan import CATALOG, ENDPOINTS, INVENTORY, SHOP, mixture
+from example_apps.demo.plan import CATALOG, ENDPOINTS, INVENTORY, REVIEWS, SHOP, mixture
 from example_apps.demo.traffic import Visit
 
 MS = 1_000_000
@@ -29,7 +29,7 @@ def request_span(span_id, parent_id, found, start_ms, end_ms, **tags):
         span_id=span_id,
         parent_id=parent_id,
         service=found.service,
-        name="flask.request" if found.service == SHOP else "starlette.request",
+        name=REQUEST_SPANS[found.service],
         resource=found.resource,
         start_ns=start_ms * MS,
         duration_ns=(end_ms - start_ms) * MS,
@@ -97,7 +97,7 @@ def test_a_doctored_span(visit, trace, index, change, found):
         (0, "0 spans, not 1, continue"),
         (1, "0 SQLite spans"),
         (2, "is not the child of an outgoing call"),
-        (3, "the request led to none, not to GET /stock/{sku}"),
+        (3, "the request led to none, not to inventory GET /stock/{sku}"),
     ],
 )
 def test_a_missing_span(visit, trace, index, found):
@@ -207,6 +207,36 @@ def test_background_tasks():
         {**good, "other": [replace(task, parent_id="a")]},
     ):
         assert len(account.tasks([visit], bad)) == 1
+
+
+def test_messages():
+    visit = visit_of(REVIEWS, "GET", "/v1/products/pan/live")
+    assert account.expected_traces([visit]) == 5
+    handshake = request_span("a", CALLER, visit.endpoint, 0, 5)
+    receive = replace(
+        child("b", "", REVIEWS, "websocket.receive", 5, 6),
+        resource="websocket /v1/products/{sku}/live",
+        links=((TRACE, "a"),),
+    )
+    good = {TRACE: [handshake], "first": [receive], "second": [receive], "close": [receive]}
+    assert account.tasks([visit], good) == []
+    assert len(account.tasks([visit], {**good, "second": [replace(receive, parent_id="a")]})) == 1
+    assert len(account.tasks([visit], {**good, "fourth": [receive]})) == 1
+
+
+def test_a_trace_through_three_services():
+    visit = visit_of(SHOP, "GET", "/products/3/reviews")
+    trace = [
+        request_span("a", CALLER, visit.endpoint, 0, 50),
+        child("b", "a", "sqlite", "sqlite.query", 1, 2),
+        child("c", "a", "requests", "requests.request", 3, 40),
+        request_span("d", "c", endpoint(REVIEWS, "GET", "/v1/products/mug/reviews"), 10, 30),
+        child("e", "d", "httpx", "http.request", 11, 29),
+        request_span("f", "e", endpoint(INVENTORY, "GET", "/stock/mug"), 12, 20),
+    ]
+    assert problems(visit, trace, redis=True) == []
+    trace[5] = replace(trace[5], parent_id="c")
+    assert problems(visit, trace, redis=True)
 
 
 def test_logs():

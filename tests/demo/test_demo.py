@@ -53,6 +53,7 @@ def test_every_check_holds(environ):
     assert int(spans[1]) > 200
     assert re.search(r"^GET /products/<int:product_id> +\d+ +0 +[\d.]+ m?s +[\d.]+ m?s +\d+\.\d$", output, re.MULTILINE)
     assert re.search(r"^GET /warehouses/{warehouse}/stock/{sku} +\d+ +0 ", output, re.MULTILINE)
+    assert re.search(r"^websocket /v1/products/{sku}/live +\d+ +0 ", output, re.MULTILINE)
     assert re.search(r"^GET /suppliers +(\d+) +\1 ", output, re.MULTILINE)
     assert re.search(r"^flask\.request POST /checkout +shop +[\d.]+ m?s", output, re.MULTILINE)
     assert re.search(r"^│  │  └─ starlette\.request POST /reserve +inventory +[\d.]+ m?s", output, re.MULTILINE)
@@ -60,7 +61,7 @@ def test_every_check_holds(environ):
 
 
 def test_a_missing_integration_fails_the_demo(environ):
-    status, output = run({**environ, "CI": "true", "DD_TRACE_SQLITE3_ENABLED": "false"}, "--requests", "30")
+    status, output = run({**environ, "CI": "true", "DD_TRACE_SQLITE3_ENABLED": "false"}, "--requests", "40")
     assert status == 1, output
     assert re.search(r"^GET /products/<int:product_id> +\d+ ", output, re.MULTILINE)
     assert re.search(r"^  GET / \(trace [0-9a-f]{32}\): 0 SQLite spans, not 2 at least$", output, re.MULTILINE)
@@ -68,7 +69,7 @@ def test_a_missing_integration_fails_the_demo(environ):
 
 
 def test_untraced_services_fail_the_demo(environ):
-    status, output = run({**environ, "CI": "true", "DD_TRACE_ENABLED": "false"}, "--requests", "30")
+    status, output = run({**environ, "CI": "true", "DD_TRACE_ENABLED": "false"}, "--requests", "50")
     assert status == 1, output
     assert re.search(r"^\d+ checks failed$", output, re.MULTILINE)
     assert "0 spans, not 1, continue the caller's trace: none" in output
@@ -83,7 +84,7 @@ def test_a_service_that_does_not_start(environ):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_it_is_interrupted(environ, number):
-    with subprocess.Popen((*COMMAND, "--requests", "30"), cwd=ROOT, env=environ, stdout=-1, text=True) as demo:
+    with subprocess.Popen((*COMMAND, "--requests", "50"), cwd=ROOT, env=environ, stdout=-1, text=True) as demo:
         lines = []
         for line in demo.stdout:
             lines.append(line)

@@ -1,0 +1,1 @@
+"""What customers say about the products, on FastAPI."""
