@@ -33,8 +33,11 @@ class TraceMiddleware(asgi.TraceMiddleware):
 @integration.replaces("starlette.applications:Starlette.__call__")
 def call(original: Any) -> Any:
     async def serving(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        others = False
+        with guarded:
+            others = _is_fastapi(self)
         # Unpatched where somebody else's patch is around this one, so that it could not be undone.
-        if not integration.patched or _is_fastapi(self):
+        if others or not integration.patched:
             await original(self, scope, receive, send)
             return
         await asgi.serve(partial(original, self), scope, receive, send, "starlette")

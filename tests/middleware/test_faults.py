@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import inspect
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+import fastapi
 import flask
 import pytest
 from starlette.applications import Starlette
@@ -17,13 +19,14 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Mount, Route
 
 import ddmiddleware
-from ddmiddleware import _request, asgi, wsgi
+from ddmiddleware import _request, _websocket, asgi, wsgi
+from ddmiddleware import fastapi as our_fastapi
 from ddmiddleware import flask as our_flask
 from ddmiddleware import starlette as our_starlette
 from ddmiddleware._request import Request
 from ddmiddleware.tracing import Span, active, default_tracer, guarded
 from tests.integrations.recorder import Recorder
-from tests.middleware.requests_by_hand import MissingError, ask_wsgi, asked
+from tests.middleware.requests_by_hand import Client, MissingError, ask_wsgi, asked, scope
 
 TRACEPARENT = f"00-{7:032x}-{9:016x}-01"
 
@@ -48,6 +51,13 @@ SHARED = [
 ]
 PATCHES = ("call", "route", "error", "mount", "background", "wsgi_environ")
 WSGI = [*SHARED, *_functions(wsgi, "serve"), *_functions(our_flask, *PATCHES)]
+FASTAPI = [
+    *SHARED,
+    *_functions(asgi, "serve"),
+    *_functions(our_fastapi, *PATCHES, "frontend"),
+    *_functions(_websocket),
+    *_functions(_websocket.Connection, "receive", "send"),
+]
 ASGI = [*SHARED, *_functions(asgi, "serve"), *_functions(our_starlette, *PATCHES)]
 
 
@@ -139,6 +149,49 @@ def test_starlette(recorder: Recorder, monkeypatch: pytest.MonkeyPatch, fault: t
     assert done == ["/in/users/ada"] * 2
     with pytest.raises(MissingError):
         asked(app, "/in/broken")
+
+
+def fastapi_app() -> fastapi.FastAPI:
+    app = fastapi.FastAPI()
+    router = fastapi.APIRouter()
+
+    @router.get("/users/{name}")
+    def user(name: str) -> str:
+        return name
+
+    @router.websocket("/chat")
+    async def chat(socket: fastapi.WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text(await socket.receive_text())
+        await socket.send_bytes(await socket.receive_bytes())
+        await socket.close(4000, "enough")
+
+    app.include_router(router, prefix="/in")
+    return app
+
+
+async def _chat(app: Any, **changes: Any) -> list[Any]:
+    client = Client(
+        {"type": "websocket.connect"},
+        {"type": "websocket.receive", "text": "a"},
+        {"type": "websocket.receive", "bytes": b"a"},
+    )
+    asked = scope("/in/chat", type="websocket", scheme="ws", **changes)
+    del asked["method"]
+    await app(asked, client.receive, client.send)
+    return client.sent
+
+
+@pytest.mark.parametrize("fault", FASTAPI, ids=_name)
+def test_fastapi(recorder: Recorder, monkeypatch: pytest.MonkeyPatch, fault: tuple[Any, str]) -> None:
+    app = fastapi_app()
+    expected = [asked(app, path) for path in ("/in/users/ada", "/nowhere")], asyncio.run(_chat(app))
+    ddmiddleware.patch(fastapi=True)
+    monkeypatch.setattr(guarded, "raises", False)
+    monkeypatch.setattr(*fault, _broken)
+    headers = [(b"host", b"testserver"), (b"traceparent", TRACEPARENT.encode())]
+    answers = [asked(app, path, headers=headers) for path in ("/in/users/ada", "/nowhere")]
+    assert (answers, asyncio.run(_chat(app, headers=headers))) == expected
 
 
 def test_a_fault_is_counted_and_costs_the_span_only(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:

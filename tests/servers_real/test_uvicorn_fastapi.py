@@ -111,7 +111,6 @@ def test_a_background_task_that_outlives_its_request(agent: RecordingAgent, tmp_
         "later",
     )
     assert task["trace_id"] != request["trace_id"]
-    assert task["duration"] >= 200_000_000
     assert request["start"] + request["duration"] < task["start"] + task["duration"]
     (link,) = json.loads(task["meta"]["_dd.span_links"])
     assert int(link["span_id"], 16) == request["span_id"]
