@@ -217,6 +217,7 @@ def _get_starlette(names: Names, view: Callable[[], Any]) -> None:
     async def endpoint(_request: Any) -> Any:
         return view()
 
+
 def _get_asgi(app: Any) -> None:
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"", "more_body": False}

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ddmiddleware import django, flask, patch, starlette, unpatch
-from ddmiddleware import fastapi, flask, patch, starlette, unpatch
+from ddmiddleware import django, fastapi, flask, patch, starlette, unpatch
 from ddmiddleware.tracing import active, default_settings, guarded
 from tests.django_project import set_up
 from tests.integrations.recorder import Recorder
