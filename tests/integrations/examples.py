@@ -11,6 +11,7 @@ import contextlib
 import io
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
+from wsgiref.util import setup_testing_defaults
 
 from ddmiddleware.tracing import default_tracer
 from tests.integrations.recorder import Recorder
@@ -211,6 +212,36 @@ def _fail_django(names: Names, error: BaseException) -> None:
         raise error
 
     _get_django(names, view)
+def _get_wsgi(app: Any) -> None:
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    body = app(environ, lambda *_: lambda _data: None)
+    if hasattr(body, "close"):
+        body.close()
+
+
+def _get_falcon(names: Names, view: Callable[[], object]) -> None:
+    class Resource:
+        def on_get(self, req: Any, resp: Any) -> None:
+            view()
+
+    app = names["App"]()
+    app.add_error_handler(Exception, names["propagate"])
+    app.add_route("/", Resource())
+    _get_wsgi(app)
+
+
+def _use_falcon(names: Names, recorder: Recorder) -> int:
+    recorder.take()
+    _get_falcon(names, lambda: None)
+    return len(recorder.take())
+
+
+def _fail_falcon(names: Names, error: BaseException) -> None:
+    def view() -> None:
+        raise error
+
+    _get_falcon(names, view)
 
 
 def _get_starlette(names: Names, view: Callable[[], Any]) -> None:
@@ -275,6 +306,12 @@ EXAMPLES = {
         _fail_django,
     ),
     "fastapi": Example("from fastapi import FastAPI", _use_fastapi, _fail_fastapi),
+    ),
+    "falcon": Example(
+        "from falcon import App\ndef propagate(req, resp, ex, params):\n    raise ex",
+        _use_falcon,
+        _fail_falcon,
+    ),
     "flask": Example("from flask import Flask", _use_flask, _fail_flask),
     "futures": Example("from concurrent.futures import ThreadPoolExecutor", _use_futures, _fail_futures),
     "httpx": Example("from httpx import Client, MockTransport, get", _use_httpx, _fail_httpx),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 
 from ddmiddleware import django, fastapi, flask, patch, starlette, unpatch
+from ddmiddleware import patch, unpatch
+from ddmiddleware.integrations import TABLE
 from ddmiddleware.tracing import active, default_settings, guarded
 from tests.django_project import set_up
 from tests.integrations.recorder import Recorder
@@ -32,6 +35,10 @@ def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     fastapi.integration.unpatch()
     starlette.integration.unpatch()
     django.integration.unpatch()
+    for row in TABLE.values():  # explicit middleware patches the routing alone
+        integration = getattr(sys.modules.get(row.loads), "integration", None)
+        if integration is not None:
+            integration.unpatch()
     assert left is None
     if set(threading.enumerate()) - before:
         gc.collect()  # asgiref's pools end with the last reference to them, which may be an exception's

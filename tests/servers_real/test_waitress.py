@@ -1,0 +1,48 @@
+"""The real waitress: one whole span of each WSGI framework, started by ``ddmiddleware-run``."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.recording_agent import RecordingAgent, plain
+from tests.servers_real.servers import RUN, Server
+from tests.tracer.expected import root
+
+FALCON = """
+import falcon
+
+class Pid:
+    def on_get(self, req, resp, number):
+        resp.stream = iter([b"pid ", str(number).encode()])
+
+app = falcon.App()
+app.add_route("/pid/{number:int}", Pid())
+"""
+FRAMEWORKS: list[tuple[str, str, dict[str, Any]]] = [
+    ("falcon", FALCON, {"http.route": "/pid/{number:int}"}),
+]
+
+
+@pytest.mark.parametrize(("name", "code", "tags"), FRAMEWORKS, ids=[row[0] for row in FRAMEWORKS])
+def test_one_whole_span(agent: RecordingAgent, tmp_path: Path, name: str, code: str, tags: dict[str, Any]) -> None:
+    (tmp_path / "front.py").write_text(code)
+    with Server(tmp_path, agent.url, RUN, "waitress-serve", "--listen=127.0.0.1:0", "front:app") as server:
+        assert server.get("/pid/7") == "pid 7"
+        url = f"http://127.0.0.1:{server.port}/pid/7"
+        server.stop(signal.SIGINT)  # SIGTERM is nothing that it handles
+        assert "Traceback" not in server.output
+    resource = tags.pop("resource", f"GET {tags.get('http.route')}")
+    meta = {
+        "component": name,
+        "span.kind": "server",
+        "http.method": "GET",
+        "http.status_code": "200",
+        "http.url": url,
+        **tags,
+    }
+    expected = root(f"{name}.request", meta=meta, metrics={"_dd.measured": 1}, resource=resource, type="web")
+    assert plain(agent.spans) == [expected]
