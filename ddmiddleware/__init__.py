@@ -23,6 +23,7 @@ __all__ = ["Pin", "Span", "Tracer", "__version__", "config", "patch", "patch_all
 TABLE.update(
     django=Row("django", "ddmiddleware.django"),
     fastapi=Row("fastapi.applications", "ddmiddleware.fastapi"),
+    bottle=Row("bottle", "ddmiddleware.bottle"),
     falcon=Row("falcon", "ddmiddleware.falcon"),
     flask=Row("flask", "ddmiddleware.flask"),
     otel=Row("opentelemetry.trace", "ddmiddleware.opentelemetry", on=False),

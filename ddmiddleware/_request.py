@@ -84,9 +84,12 @@ class Request:
             if tag is not None:
                 self.span._meta[tag or f"http.{direction}.headers.{_tag(name)}"] = value.strip()
 
-    def mounted(self, prefix: str) -> None:
-        """Enter an application that is mounted under the template *prefix*; it may have routes of its own, or none."""
-        self._prefix += prefix
+    def mounted(self, prefix: str, script_name: str = "") -> None:
+        """Enter an application that is mounted under the template *prefix*; it may have routes of its own, or none.
+
+        *script_name* is that of ``matched``.
+        """
+        self._prefix = (self._prefix or script_name) + prefix
         self._name(self._prefix + "/{path}")
 
     def matched(self, route: str, script_name: str = "") -> None:

@@ -220,6 +220,26 @@ def _get_wsgi(app: Any) -> None:
         body.close()
 
 
+def _get_bottle(names: Names, view: Callable[[], object]) -> None:
+    app = names["Bottle"]()
+    app.catchall = False
+    app.route("/", callback=view)
+    _get_wsgi(app)
+
+
+def _use_bottle(names: Names, recorder: Recorder) -> int:
+    recorder.take()
+    _get_bottle(names, lambda: "hello")
+    return len(recorder.take())
+
+
+def _fail_bottle(names: Names, error: BaseException) -> None:
+    def view() -> None:
+        raise error
+
+    _get_bottle(names, view)
+
+
 def _get_falcon(names: Names, view: Callable[[], object]) -> None:
     class Resource:
         def on_get(self, req: Any, resp: Any) -> None:
@@ -307,6 +327,7 @@ EXAMPLES = {
     ),
     "fastapi": Example("from fastapi import FastAPI", _use_fastapi, _fail_fastapi),
     ),
+    "bottle": Example("from bottle import Bottle", _use_bottle, _fail_bottle),
     "falcon": Example(
         "from falcon import App\ndef propagate(req, resp, ex, params):\n    raise ex",
         _use_falcon,

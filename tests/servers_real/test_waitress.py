@@ -22,7 +22,14 @@ class Pid:
 app = falcon.App()
 app.add_route("/pid/{number:int}", Pid())
 """
+BOTTLE = """
+import bottle
+
+app = bottle.Bottle()
+app.route("/pid/<number:int>", callback=lambda number: (part for part in ["pid ", str(number)]))
+"""
 FRAMEWORKS: list[tuple[str, str, dict[str, Any]]] = [
+    ("bottle", BOTTLE, {"http.route": "/pid/<number:int>"}),
     ("falcon", FALCON, {"http.route": "/pid/{number:int}"}),
 ]
 

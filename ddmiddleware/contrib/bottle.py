@@ -1,0 +1,32 @@
+"""Bottle, under the names of ``ddtrace.contrib.bottle``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ddmiddleware import bottle, config, integrations
+
+
+class TracePlugin(bottle.TracePlugin):
+    """Trace one application: ``app.install(TracePlugin(service="shop", tracer=tracer))``."""
+
+    def __init__(self, service: str | None = None, tracer: Any = None, distributed_tracing: bool | None = None) -> None:
+        """*service* and *distributed_tracing* are those of all Bottle requests; there is one tracer."""
+        super().__init__()
+        if service:
+            config.bottle["service"] = service
+        if distributed_tracing is not None:
+            config.bottle["distributed_tracing"] = distributed_tracing
+
+
+def patch() -> None:
+    """Trace every Bottle application."""
+    integrations.patch(bottle=True)
+
+
+def unpatch() -> None:
+    """Undo ``patch``."""
+    integrations.unpatch("bottle")
+
+
+__all__ = ["TracePlugin", "patch", "unpatch"]
