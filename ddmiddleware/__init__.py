@@ -27,6 +27,7 @@ TABLE.update(
     falcon=Row("falcon", "ddmiddleware.falcon"),
     flask=Row("flask", "ddmiddleware.flask"),
     otel=Row("opentelemetry.trace", "ddmiddleware.opentelemetry", on=False),
+    pyramid=Row("pyramid.config", "ddmiddleware.pyramid"),
     starlette=Row("starlette.applications", "ddmiddleware.starlette"),
 )
 default_settings.components = (TABLE, ("asgi", "wsgi"))

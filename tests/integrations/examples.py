@@ -264,6 +264,26 @@ def _fail_falcon(names: Names, error: BaseException) -> None:
     _get_falcon(names, view)
 
 
+def _get_pyramid(names: Names, view: Callable[[Any], object]) -> None:
+    with names["Configurator"]() as config:
+        config.add_route("home", "/")
+        config.add_view(view, route_name="home", renderer="string")
+    _get_wsgi(config.make_wsgi_app())
+
+
+def _use_pyramid(names: Names, recorder: Recorder) -> int:
+    recorder.take()
+    _get_pyramid(names, lambda request: "hello")
+    return len(recorder.take())
+
+
+def _fail_pyramid(names: Names, error: BaseException) -> None:
+    def view(request: Any) -> None:
+        raise error
+
+    _get_pyramid(names, view)
+
+
 def _get_starlette(names: Names, view: Callable[[], Any]) -> None:
     async def endpoint(_request: Any) -> Any:
         return view()
@@ -340,6 +360,14 @@ EXAMPLES = {
         "from logging import getLogger, getLogRecordFactory, setLogRecordFactory", _use_logging, _fail_logging
     ),
     "loguru": Example("from loguru import logger", _use_loguru, _fail_loguru),
+    "pyramid": Example(
+        "import warnings\n"
+        "with warnings.catch_warnings():\n"
+        "    warnings.simplefilter('ignore')  # of its WebOb, which imports cgi\n"
+        "    from pyramid.config import Configurator",
+        _use_pyramid,
+        _fail_pyramid,
+    ),
     "redis": Example(
         "from redis import Redis, ConnectionPool\nfrom redis.backoff import NoBackoff\nfrom redis.retry import Retry",
         _use_redis,

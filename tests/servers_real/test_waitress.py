@@ -28,9 +28,22 @@ import bottle
 app = bottle.Bottle()
 app.route("/pid/<number:int>", callback=lambda number: (part for part in ["pid ", str(number)]))
 """
+PYRAMID = """
+from pyramid.config import Configurator
+from pyramid.response import Response
+
+def pid(request):
+    return Response(app_iter=iter([b"pid ", request.matchdict["number"].encode()]))
+
+with Configurator() as config:
+    config.add_route("pid", "/pid/{number}")
+    config.add_view(pid, route_name="pid")
+app = config.make_wsgi_app()
+"""
 FRAMEWORKS: list[tuple[str, str, dict[str, Any]]] = [
     ("bottle", BOTTLE, {"http.route": "/pid/<number:int>"}),
     ("falcon", FALCON, {"http.route": "/pid/{number:int}"}),
+    ("pyramid", PYRAMID, {"http.route": "/pid/{number}", "pyramid.route.name": "pid"}),
 ]
 
 
