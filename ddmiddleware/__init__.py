@@ -24,6 +24,7 @@ TABLE.update(
     django=Row("django", "ddmiddleware.django"),
     fastapi=Row("fastapi.applications", "ddmiddleware.fastapi"),
     bottle=Row("bottle", "ddmiddleware.bottle"),
+    cherrypy=Row("cherrypy", "ddmiddleware.cherrypy"),
     falcon=Row("falcon", "ddmiddleware.falcon"),
     flask=Row("flask", "ddmiddleware.flask"),
     otel=Row("opentelemetry.trace", "ddmiddleware.opentelemetry", on=False),

@@ -100,6 +100,11 @@ class Request:
         self._routed = True
         self._name((self._prefix or script_name) + route)
 
+    def called(self, handler: str) -> None:
+        """Name the resource after the dotted name of what serves it, where the framework has no templates."""
+        self._routed = True
+        self.span.resource = f"{self._method} {handler}"
+
     def _name(self, template: str) -> None:
         span = self.span
         span._meta["http.route"] = template

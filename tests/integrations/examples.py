@@ -240,6 +240,28 @@ def _fail_bottle(names: Names, error: BaseException) -> None:
     _get_bottle(names, view)
 
 
+def _get_cherrypy(names: Names, view: Callable[[], object]) -> None:
+    class Root:
+        index = names["expose"](lambda self: view())
+
+    app = names["Application"](Root(), config={"/": {"request.throw_errors": True}})
+    app.wsgiapp.pipeline.clear()  # which answers exceptions
+    _get_wsgi(app)
+
+
+def _use_cherrypy(names: Names, recorder: Recorder) -> int:
+    recorder.take()
+    _get_cherrypy(names, lambda: "hello")
+    return len(recorder.take())
+
+
+def _fail_cherrypy(names: Names, error: BaseException) -> None:
+    def view() -> None:
+        raise error
+
+    _get_cherrypy(names, view)
+
+
 def _get_falcon(names: Names, view: Callable[[], object]) -> None:
     class Resource:
         def on_get(self, req: Any, resp: Any) -> None:
@@ -348,6 +370,9 @@ EXAMPLES = {
     "fastapi": Example("from fastapi import FastAPI", _use_fastapi, _fail_fastapi),
     ),
     "bottle": Example("from bottle import Bottle", _use_bottle, _fail_bottle),
+    "cherrypy": Example(
+        "from cherrypy import Application, expose, log\nlog.screen = False", _use_cherrypy, _fail_cherrypy
+    ),
     "falcon": Example(
         "from falcon import App\ndef propagate(req, resp, ex, params):\n    raise ex",
         _use_falcon,

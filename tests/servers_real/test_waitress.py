@@ -12,6 +12,19 @@ from tests.recording_agent import RecordingAgent, plain
 from tests.servers_real.servers import RUN, Server
 from tests.tracer.expected import root
 
+CHERRYPY = """
+import cherrypy
+
+class Shop:
+    @cherrypy.expose
+    def pid(self, number):
+        yield b"pid "
+        yield number.encode()
+
+    pid._cp_config = {"response.stream": True}
+
+app = cherrypy.Application(Shop())
+"""
 FALCON = """
 import falcon
 
@@ -42,6 +55,7 @@ app = config.make_wsgi_app()
 """
 FRAMEWORKS: list[tuple[str, str, dict[str, Any]]] = [
     ("bottle", BOTTLE, {"http.route": "/pid/<number:int>"}),
+    ("cherrypy", CHERRYPY, {"resource": "GET front.Shop.pid"}),
     ("falcon", FALCON, {"http.route": "/pid/{number:int}"}),
     ("pyramid", PYRAMID, {"http.route": "/pid/{number}", "pyramid.route.name": "pid"}),
 ]
@@ -55,14 +69,15 @@ def test_one_whole_span(agent: RecordingAgent, tmp_path: Path, name: str, code: 
         url = f"http://127.0.0.1:{server.port}/pid/7"
         server.stop(signal.SIGINT)  # SIGTERM is nothing that it handles
         assert "Traceback" not in server.output
-    resource = tags.pop("resource", f"GET {tags.get('http.route')}")
+    given = {"resource": f"GET {tags.get('http.route')}", **tags}
+    resource = given.pop("resource")
     meta = {
         "component": name,
         "span.kind": "server",
         "http.method": "GET",
         "http.status_code": "200",
         "http.url": url,
-        **tags,
+        **given,
     }
     expected = root(f"{name}.request", meta=meta, metrics={"_dd.measured": 1}, resource=resource, type="web")
     assert plain(agent.spans) == [expected]
