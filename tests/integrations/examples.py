@@ -10,21 +10,12 @@ import asyncio
 import contextlib
 import io
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
-from wsgiref.util import setup_testing_defaults
+from typing import Any
 
 from ddmiddleware.tracing import default_tracer
+from tests.integrations.example import Example, Names
+from tests.integrations.examples_wsgi import WSGI_EXAMPLES
 from tests.integrations.recorder import Recorder
-
-Names = dict[str, Any]
-
-
-class Example(NamedTuple):
-    """*imports* are executed into names; *use* returns how often the call was traced; *fail* raises the error given."""
-
-    imports: str
-    use: Callable[[Names, Recorder], int]
-    fail: Callable[[Names, BaseException], None]
 
 
 def _refused(call: Callable[[], object], recorder: Recorder) -> int:
@@ -379,20 +370,13 @@ EXAMPLES = {
         _fail_falcon,
     ),
     "flask": Example("from flask import Flask", _use_flask, _fail_flask),
+    **WSGI_EXAMPLES,
     "futures": Example("from concurrent.futures import ThreadPoolExecutor", _use_futures, _fail_futures),
     "httpx": Example("from httpx import Client, MockTransport, get", _use_httpx, _fail_httpx),
     "logging": Example(
         "from logging import getLogger, getLogRecordFactory, setLogRecordFactory", _use_logging, _fail_logging
     ),
     "loguru": Example("from loguru import logger", _use_loguru, _fail_loguru),
-    "pyramid": Example(
-        "import warnings\n"
-        "with warnings.catch_warnings():\n"
-        "    warnings.simplefilter('ignore')  # of its WebOb, which imports cgi\n"
-        "    from pyramid.config import Configurator",
-        _use_pyramid,
-        _fail_pyramid,
-    ),
     "redis": Example(
         "from redis import Redis, ConnectionPool\nfrom redis.backoff import NoBackoff\nfrom redis.retry import Retry",
         _use_redis,

@@ -18,7 +18,8 @@ import pytest
 from ddmiddleware import patch, patch_all, unpatch
 from ddmiddleware.integrations import TABLE, is_on
 from ddmiddleware.tracing import default_settings, default_tracer
-from tests.integrations.examples import EXAMPLES, Names
+from tests.integrations.example import Names
+from tests.integrations.examples import EXAMPLES
 from tests.integrations.recorder import Recorder
 
 pytestmark = pytest.mark.filterwarnings("ignore:starlette.middleware.wsgi is deprecated")

@@ -179,7 +179,7 @@ def test_an_error_handler_decides(bottles: Recorder) -> None:
         return "sorry"
 
     app = shop()
-    app.error(500, callback=sorry)
+    app.error(500)(sorry)
     assert ask_wsgi(app, "/items/broken").body == b"sorry"
     assert bottles.take() == [span("/items/<what>", "/items/broken")]
 
@@ -191,7 +191,7 @@ def test_an_error_handler_that_fails_itself(bottles: Recorder) -> None:
         raise second
 
     app = shop()
-    app.error(500, callback=fail)
+    app.error(500)(fail)
     assert ask_wsgi(app, "/items/broken").status == 500
     assert bottles.take() == [span("/items/<what>", "/items/broken", 500, tags=failed(second))]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,9 @@ from ddmiddleware.contrib.falcon import TraceMiddleware as Component
 from ddmiddleware.falcon import ASGITraceMiddleware, TraceMiddleware
 from ddmiddleware.tracing import active, default_tracer
 from tests.integrations.recorder import Recorder, failed
+from tests.middleware.falcon_shops import ERROR, asgi_shop, seen, wsgi_shop
 from tests.middleware.requests_by_hand import EMPTY, Answer, Client, MissingError, ask_wsgi, asked, environ, run, scope
 from tests.middleware.requests_by_hand import span as request_span
-
-ERROR = MissingError("no such cup")
-seen: list[str] = []
 
 
 @pytest.fixture
@@ -34,103 +31,6 @@ def falcons(recorder: Recorder) -> Recorder:
 
 def span(route: str | None, path: str, status: int | None = 200, **changes: Any) -> dict[str, Any]:
     return request_span("falcon", route, path, status, **changes)
-
-
-def note() -> None:
-    root = default_tracer.current_root_span()
-    assert root
-    seen.append(root.resource)
-
-
-def act(what: str, resp: Any) -> None:
-    """Answer as *what* says."""
-    note()
-    if what == "broken":
-        raise ERROR
-    if what == "forbidden":
-        raise falcon.HTTPForbidden
-    if what == "unavailable":
-        raise falcon.HTTPServiceUnavailable
-    if what == "moved":
-        raise falcon.HTTPFound("/")
-    resp.text = what
-
-
-class Noting:
-    """What runs between routing and the responder."""
-
-    def process_resource(self, req: Any, resp: Any, resource: Any, params: Any) -> None:
-        note()
-
-    async def process_resource_async(self, req: Any, resp: Any, resource: Any, params: Any) -> None:
-        note()
-
-
-class Item:
-    def on_get(self, req: Any, resp: Any, what: str = "static") -> None:
-        act(what, resp)
-
-    def on_get_user(self, req: Any, resp: Any, number: int) -> None:
-        act(str(number), resp)
-
-    def on_get_lines(self, req: Any, resp: Any) -> None:
-        resp.stream = iter([b"a", b"b"])
-
-    def on_get_file(self, req: Any, resp: Any) -> None:
-        resp.stream = io.BytesIO(b"file")
-
-    def on_head(self, req: Any, resp: Any, what: str = "") -> None:
-        resp.text = what
-
-
-class AsyncItem:
-    async def on_get(self, req: Any, resp: Any, what: str = "static") -> None:
-        act(what, resp)
-
-    async def on_get_user(self, req: Any, resp: Any, number: int) -> None:
-        act(str(number), resp)
-
-    async def on_get_lines(self, req: Any, resp: Any) -> None:
-        async def parts() -> AsyncIterator[bytes]:
-            yield b"a"
-            yield b"b"
-
-        resp.stream = parts()
-
-    async def on_head(self, req: Any, resp: Any, what: str = "") -> None:
-        resp.text = what
-
-    async def on_websocket(self, req: Any, ws: Any, what: str = "") -> None:
-        note()
-        await ws.accept()
-
-
-async def async_sink(req: Any, resp: Any, **params: Any) -> None:
-    note()
-
-
-def wsgi_shop(folder: Path | None = None) -> falcon.App[Any, Any]:
-    app: falcon.App[Any, Any] = falcon.App(middleware=[Noting()])
-    app.add_sink(lambda req, resp, **params: note(), "/proxy")
-    return furnished(app, Item(), folder)
-
-
-def asgi_shop(folder: Path | None = None) -> Any:
-    app: Any = falcon.asgi.App(middleware=[Noting()])
-    app.add_sink(async_sink, "/proxy")
-    return furnished(app, AsyncItem(), folder)
-
-
-def furnished(app: Any, item: Any, folder: Path | None) -> Any:
-    app.add_route("/", item)
-    app.add_route("/items/{what}", item)
-    app.add_route("/users/{number:int}", item, suffix="user")
-    app.add_route("/lines", item, suffix="lines")
-    if hasattr(item, "on_get_file"):
-        app.add_route("/file", item, suffix="file")
-    if folder is not None:
-        app.add_static_route("/static", folder)
-    return app
 
 
 SHOPS = pytest.mark.parametrize(("shop", "ask"), [(wsgi_shop, ask_wsgi), (asgi_shop, asked)], ids=["wsgi", "asgi"])
@@ -276,7 +176,7 @@ def test_a_file_wrapper(falcons: Recorder) -> None:
         def __iter__(self) -> Iterator[bytes]:
             return iter([self.file.read()])
 
-    found = wsgi_shop()(environ("/file", **{"wsgi.file_wrapper": Wrapper}), lambda *_: lambda _data: None)
+    found = wsgi_shop()({**environ("/file"), "wsgi.file_wrapper": Wrapper}, lambda *_: lambda _data: None)
     assert type(found) is Wrapper
     assert falcons.take() == []
     found.close()

@@ -1,0 +1,18 @@
+"""What an example of an integration is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tests.integrations.recorder import Recorder
+
+Names = dict[str, Any]
+
+
+class Example(NamedTuple):
+    """*imports* are executed into names; *use* returns how often the call was traced; *fail* raises the error given."""
+
+    imports: str
+    use: Callable[[Names, Recorder], int]
+    fail: Callable[[Names, BaseException], None]
