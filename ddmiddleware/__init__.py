@@ -21,11 +21,11 @@ __all__ = ["Pin", "Span", "Tracer", "__version__", "config", "patch", "patch_all
 
 # The frameworks stand above the libraries: their rows are added here.
 TABLE.update(
-    django=Row("django", "ddmiddleware.django"),
-    fastapi=Row("fastapi.applications", "ddmiddleware.fastapi"),
     bottle=Row("bottle", "ddmiddleware.bottle"),
     cherrypy=Row("cherrypy", "ddmiddleware.cherrypy"),
+    django=Row("django", "ddmiddleware.django"),
     falcon=Row("falcon", "ddmiddleware.falcon"),
+    fastapi=Row("fastapi.applications", "ddmiddleware.fastapi"),
     flask=Row("flask", "ddmiddleware.flask"),
     otel=Row("opentelemetry.trace", "ddmiddleware.opentelemetry", on=False),
     pyramid=Row("pyramid.config", "ddmiddleware.pyramid"),

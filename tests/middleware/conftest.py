@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import pytest
 
 from ddmiddleware import django, fastapi, flask, patch, starlette, unpatch
-from ddmiddleware import patch, unpatch
 from ddmiddleware.integrations import TABLE
 from ddmiddleware.tracing import active, default_settings, guarded
 from tests.django_project import set_up

@@ -193,7 +193,9 @@ def test_a_websocket(falcons: Recorder) -> None:
 
     run(main)
     url = {"http.url": "ws://testserver/items/cup"}
-    assert falcons.take() == [span("/items/{what}", "/items/cup", 101, tags=url)]
+    handshake, end = falcons.take()
+    assert handshake == span("/items/{what}", "/items/cup", 101, tags=url)
+    assert (end["name"], end["resource"]) == ("websocket.close", "websocket /items/{what}")
 
 
 def explicit(app: Any) -> Any:
