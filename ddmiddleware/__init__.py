@@ -21,15 +21,19 @@ __all__ = ["Pin", "Span", "Tracer", "__version__", "config", "patch", "patch_all
 
 # The frameworks stand above the libraries: their rows are added here.
 TABLE.update(
+    aiohttp=Row("aiohttp.web_app", "ddmiddleware.aiohttp"),
     bottle=Row("bottle", "ddmiddleware.bottle"),
     cherrypy=Row("cherrypy", "ddmiddleware.cherrypy"),
     django=Row("django", "ddmiddleware.django"),
     falcon=Row("falcon", "ddmiddleware.falcon"),
     fastapi=Row("fastapi.applications", "ddmiddleware.fastapi"),
     flask=Row("flask", "ddmiddleware.flask"),
+    litestar=Row("litestar.app", "ddmiddleware.litestar"),
     otel=Row("opentelemetry.trace", "ddmiddleware.opentelemetry", on=False),
     pyramid=Row("pyramid.config", "ddmiddleware.pyramid"),
+    quart=Row("quart.app", "ddmiddleware.quart"),
     starlette=Row("starlette.applications", "ddmiddleware.starlette"),
+    tornado=Row("tornado.web", "ddmiddleware.tornado"),
 )
 default_settings.components = (TABLE, ("asgi", "wsgi"))
 

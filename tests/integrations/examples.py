@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ddmiddleware.tracing import default_tracer
+from tests.integrations.async_examples import ASYNC
 from tests.integrations.example import Example, Names
 from tests.integrations.examples_wsgi import WSGI_EXAMPLES
 from tests.integrations.recorder import Recorder
@@ -269,4 +270,5 @@ EXAMPLES = {
         _fail_starlette,
     ),
     "structlog": Example("from structlog import ReturnLogger, wrap_logger", _use_structlog, _fail_structlog),
+    **{name: Example(*parts) for name, parts in ASYNC.items()},
 }

@@ -1,0 +1,189 @@
+"""aiohttp's server: one span per request, named after the full path template of its resource.
+
+``trace_app(app)`` traces one application; ``patch_all()`` traces all of them.
+
+https://docs.aiohttp.org/en/stable/web.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ddmiddleware._arrival import begin
+from ddmiddleware._request import KEY, Request
+from ddmiddleware.integrations import Integration
+from ddmiddleware.tracing import active, default_settings, guarded, warn
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+_serving = Integration("aiohttp")
+integration = Integration("aiohttp", requires="aiohttp>=3.8", parts=(_serving,))
+
+
+def trace_app(app: web.Application) -> None:
+    """Trace the requests of one application and of what is added to it, around all of its middlewares.
+
+    To be called before the application is served, or added to another one.
+    """
+    if not default_settings["DD_TRACE_ENABLED"] or _middleware in app.middlewares:
+        return
+    if app.middlewares.frozen:
+        warn("trace_app: the aiohttp application is served already, or part of another one; it is not traced")
+        return
+    app.middlewares.insert(0, _middleware)
+    _serving.patch()
+
+
+async def _middleware(request: web.Request, handler: Any) -> Any:
+    return await _serve(handler, request, request.match_info)
+
+
+_middleware.__middleware_version__ = 1  # type: ignore[attr-defined]  # what web.middleware does
+
+
+# _handle, because everything of the application, its routers and middlewares too, is below it.
+@integration.replaces("aiohttp.web_app:Application._handle")
+def call(original: Any) -> Any:
+    async def serving(self: Any, request: Any) -> Any:
+        if not integration.patched:  # somebody else's patch is around this one, so that it could not be undone
+            return await original(self, request)
+        return await _serve(partial(original, self), request)
+
+    return serving
+
+
+# resolve, because it is the last that happens before the application's middlewares run.
+@_serving.replaces("aiohttp.web_urldispatcher:UrlDispatcher.resolve")
+def route(original: Any) -> Any:
+    async def resolving(self: Any, request: Any) -> Any:
+        found = await original(self, request)
+        with guarded:
+            served = _served(request)
+            if served is not None:
+                await _name(served, request, found, self)
+        return found
+
+    return resolving
+
+
+# prepare, because responses of all kinds, the server's own and those that a handler begins itself, start there.
+@_serving.replaces("aiohttp.web_response:StreamResponse.prepare")
+def start(original: Any) -> Any:
+    async def preparing(self: Any, request: Any) -> Any:
+        before = self.prepared
+        writer = await original(self, request)
+        with guarded:
+            served = _served(request)
+            if served is not None and not before:
+                served.answered(self.status)
+                if served.header_tags:
+                    served.tag_headers("response", self.headers.items())
+                if self.status == 101:  # a websocket: its handshake is over
+                    served.ended()
+        return writer
+
+    return preparing
+
+
+# finish_response, because whatever a handler returns or raises is written there, with the body of what it began.
+@_serving.replaces("aiohttp.web_protocol:RequestHandler.finish_response")
+def end(original: Any) -> Any:
+    async def finishing(self: Any, request: Any, *args: Any) -> Any:
+        outside = active.get()
+        served = None
+        with guarded:
+            served = _served(request)
+            if served is not None:
+                active.set(served.span)  # for what the body is made of
+        try:
+            finished = await original(self, request, *args)
+        except BaseException as error:
+            with guarded:
+                if served is not None:
+                    served.failed(error)
+            raise
+        else:
+            with guarded:
+                if served is not None and finished[1]:
+                    served.disconnected()
+        finally:
+            with guarded:
+                if served is not None:
+                    served.finish()
+            active.set(outside)
+        return finished
+
+    return finishing
+
+
+async def _serve(handler: Callable[[Any], Awaitable[Any]], request: Any, found: Any = None) -> Any:
+    """Call *handler* under the span of its request, of which *found* is known; one that is there already is kept."""
+    outside = active.get()
+    served = None
+    with guarded:
+        served = await _begin(request, found)
+    if served is None:
+        active.set(outside)  # where it failed half-way
+        return await handler(request)
+    try:
+        return await handler(request)
+    except BaseException as error:
+        with guarded:
+            _raised(served, request, error)
+        raise
+    finally:
+        active.set(outside)
+
+
+async def _begin(request: Any, found: Any) -> Request | None:
+    if _served(request) is not None:
+        return None
+    url = request.rel_url
+    headers = request.headers.items()
+    served = begin("aiohttp", request.method, request.scheme, url.path, url.raw_query_string, headers)
+    if served is not None:
+        request._state[KEY] = served  # not as an item: that warns of a key that is text
+        if found is not None:
+            await _name(served, request, found, found.apps[-1].router)
+    return served
+
+
+def _served(request: Any) -> Request | None:
+    found: Request | None = request._state.get(KEY)
+    return found
+
+
+async def _name(served: Request, request: Any, found: Any, router: Any) -> None:
+    """Name the request after the resource that *router* found, or that has the path but not the method."""
+    resource = found.route.resource
+    if resource is None and getattr(found.http_exception, "status", 0) == 405:
+        for resource in router.resources():
+            match, allowed = await resource.resolve(request)
+            if match is None and allowed:
+                break
+        else:
+            return  # one of an inner application, whose router has named it
+    if resource is not None:
+        from aiohttp.web_urldispatcher import StaticResource
+
+        served.matched(resource.canonical + ("/{filename}" if isinstance(resource, StaticResource) else ""))
+
+
+def _raised(served: Request, request: Any, error: BaseException) -> None:
+    """Note what leaves the application: aiohttp answers it, unless it was cancelled or has begun to answer."""
+    from aiohttp.web import HTTPException
+
+    answerable = isinstance(error, HTTPException) or (isinstance(error, Exception) and not request.writer.output_size)
+    transport = request.transport
+    if isinstance(error, OSError) and (transport is None or transport.is_closing()):
+        served.disconnected()
+    if answerable:
+        served.handled(error)
+    else:
+        try:
+            served.failed(error)
+        finally:
+            served.finish()
