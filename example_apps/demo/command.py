@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m example_apps.demo",
-        description="Run three traced services under gunicorn and uvicorn, make requests, check the trace of each, and"
+        description="Run four traced services under gunicorn and uvicorn, make requests, check the trace of each, and"
         " show what the collector made of them. Everything listens on free ports of 127.0.0.1.",
         epilog="With CI=true in the environment the demo stops by itself. The exit status is 0 if every check held.",
     )

@@ -1,6 +1,6 @@
 """The requests that the demo makes, and what the trace of each must hold.
 
-What is expected is written down here by hand, from reading the three apps; nothing of it is read from a trace.
+What is expected is written down here by hand, from reading the apps; nothing of it is read from a trace.
 """
 
 import random

@@ -7,7 +7,7 @@ import pytest
 from example_apps.demo import account, report
 from example_apps.demo.checks import REQUEST_SPANS, arrived, problems
 from example_apps.demo.collected import EndpointRow, Span
-from example_apps.demo.plan import CATALOG, ENDPOINTS, INVENTORY, REVIEWS, SHOP, mixture
+from example_apps.demo.plan import CATALOG, ENDPOINTS, INVENTORY, PREPARED, REVIEWS, SHOP, mixture
 from example_apps.demo.traffic import Visit
 
 MS = 1_000_000
@@ -211,7 +211,7 @@ def test_background_tasks():
 
 def test_messages():
     visit = visit_of(REVIEWS, "GET", "/v1/products/pan/live")
-    assert account.expected_traces([visit]) == 5
+    assert account.expected_traces([visit]) == 1 + 3 + len(PREPARED)
     handshake = request_span("a", CALLER, visit.endpoint, 0, 5)
     receive = replace(
         child("b", "", REVIEWS, "websocket.receive", 5, 6),

@@ -61,7 +61,7 @@ def test_every_check_holds(environ):
 
 
 def test_a_missing_integration_fails_the_demo(environ):
-    status, output = run({**environ, "CI": "true", "DD_TRACE_SQLITE3_ENABLED": "false"}, "--requests", "40")
+    status, output = run({**environ, "CI": "true", "DD_TRACE_SQLITE3_ENABLED": "false"}, "--requests", "45")
     assert status == 1, output
     assert re.search(r"^GET /products/<int:product_id> +\d+ ", output, re.MULTILINE)
     assert re.search(r"^  GET / \(trace [0-9a-f]{32}\): 0 SQLite spans, not 2 at least$", output, re.MULTILINE)
