@@ -3,57 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ddmiddleware.tracing import Context, Span, Tracer
 from ddmiddleware.tracing.encoding import EncoderV05
 from ddmiddleware.tracing.encoding_v04 import v04_from_v05
 from tests.recording_agent import RecordingAgent, decode, plain
+from tests.tracer.anything import Anything, quick
 from tests.tracer.conftest import MakeTracer
 from tests.tracer.expected import CHUNK, child, root
-
-
-def _fail(self: object, *_: object) -> Any:
-    raise ValueError("not today")
-
-
-class _Hostile:
-    """Fails whatever it is asked."""
-
-    __str__ = __repr__ = __hash__ = __eq__ = __len__ = __iter__ = __int__ = __float__ = __format__ = _fail
-
-
-class _HostileText(str):
-    __str__ = __repr__ = __hash__ = __eq__ = __len__ = encode = __getitem__ = _fail  # type: ignore[assignment]
-
-
-class _HostileNumber(float):
-    __str__ = __repr__ = __hash__ = __eq__ = __bool__ = __abs__ = _fail
-
-
-_recursive: list[object] = []
-_recursive.append(_recursive)
-_HOSTILE: list[Callable[[], object]] = [_Hostile, _HostileText, _HostileNumber, lambda: _recursive, object]
-_Anything = st.one_of(
-    st.text(st.characters()),  # lone surrogates and NUL too
-    st.binary(),
-    st.integers(),
-    st.floats(),
-    st.booleans(),
-    st.none(),
-    st.decimals(),
-    st.lists(st.integers(), max_size=3),
-    st.sampled_from(["x" * 30_000, 10**6000, ValueError]),
-    # Made when drawn: hypothesis itself would stumble over them.
-    st.sampled_from(_HOSTILE).map(lambda make: make()),
-)
-_quick = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def _payload(*spans: Span) -> list[list[dict[str, Any]]]:
@@ -81,8 +44,8 @@ def _trace(tracer: Tracer) -> tuple[Span, Span]:
     return parent, tracer.start_span("subject", child_of=parent)
 
 
-@_quick
-@given(st.lists(st.tuples(_Anything, _Anything), max_size=5))
+@quick
+@given(st.lists(st.tuples(Anything, Anything), max_size=5))
 def test_any_tag(idle: Tracer, tags: list[tuple[Any, Any]]) -> None:
     good, subject = _trace(idle)
     for key, value in tags:
@@ -93,8 +56,8 @@ def test_any_tag(idle: Tracer, tags: list[tuple[Any, Any]]) -> None:
     assert (first["name"], first["meta"], second["name"]) == ("good", {"stays": "here"}, "subject")
 
 
-@_quick
-@given(_Anything, _Anything, _Anything, _Anything)
+@quick
+@given(Anything, Anything, Anything, Anything)
 def test_any_name(idle: Tracer, name: Any, service: Any, resource: Any, kind: Any) -> None:
     good, subject = _trace(idle)
     subject.name, subject.service, subject.resource, subject.span_type = name, service, resource, kind
@@ -104,7 +67,7 @@ def test_any_name(idle: Tracer, name: Any, service: Any, resource: Any, kind: An
         assert second["name"] == name
 
 
-@_quick
+@quick
 @given(st.integers(0, 2**63 - 1) | st.integers(2**64), st.integers() | st.booleans() | st.text())
 def test_any_number(idle: Tracer, start: int, error: Any) -> None:
     good, subject = _trace(idle)

@@ -14,9 +14,9 @@ from ddmiddleware.tracing.export.otlp import OtlpEncoder
 from ddmiddleware.tracing.export.otlp_json import JsonFormat
 from ddmiddleware.tracing.export.otlp_mapping import Mapping
 from ddmiddleware.tracing.export.otlp_protobuf import ProtobufFormat
+from tests.tracer.anything import HOSTILE
 from tests.tracer.conftest import MakeTracer
 from tests.tracer.otlp_receiver import read
-from tests.tracer.test_encoding import _HOSTILE
 
 _Anything = st.one_of(
     st.text(st.characters()),  # lone surrogates and NUL too
@@ -28,7 +28,7 @@ _Anything = st.one_of(
     st.lists(st.integers() | st.text(st.characters()), max_size=3),
     st.sampled_from(["x" * 30_000, ValueError, "server", "é"]),
     # Made when drawn: hypothesis itself would stumble over them.
-    st.sampled_from([*_HOSTILE, lambda: 10**6000]).map(lambda make: make()),
+    st.sampled_from([*HOSTILE, lambda: 10**6000]).map(lambda make: make()),
 )
 _Keys = st.sampled_from(["span.kind", "error.stack", "error.type", "error.message", "events", "_dd.span_links", "a"])
 _quick = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
