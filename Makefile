@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN = .venv/bin
 PIP = -m pip install --quiet --disable-pip-version-check
+# What is compiled while installing; without a compiler the pure Python runs.
+C = $(wildcard tracer/*.[ch])
 
 .PHONY: demo test lint types bench docs clean
 
@@ -30,22 +32,22 @@ docs: .venv/.dev
 	@echo "making .venv"
 	@$(PYTHON) -m venv .venv
 
-.venv/.demo: .venv/bin/python pyproject.toml
+.venv/.demo: .venv/bin/python pyproject.toml $(C)
 	@echo "installing what the demo needs into .venv (once, about half a minute)"
 	@$(BIN)/python $(PIP) -e '.[demo]'
 	@touch $@
 
-.venv/.dev: .venv/bin/python pyproject.toml
+.venv/.dev: .venv/bin/python pyproject.toml $(C)
 	@echo "installing what the tests need into .venv (once, about a minute)"
 	@$(BIN)/python $(PIP) -e '.[dev]'
 	@touch $@ .venv/.demo
 
-.venv-peers/.ready: benchmarks/requirements.txt pyproject.toml
+.venv-peers/.ready: benchmarks/requirements.txt pyproject.toml $(C)
 	@echo "installing ddtrace and OpenTelemetry into .venv-peers (once, about a minute)"
 	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
 	@.venv-peers/bin/python $(PIP) -r benchmarks/requirements.txt -e .
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-peers .nox build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache benchmarks/.work
+	rm -rf .venv .venv-peers .nox build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache benchmarks/.work tracer/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,8 +1,11 @@
 """What is built is what users get: the wheel and the sdist, their content, and that they install and import."""
 
+import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import venv
 import zipfile
@@ -10,6 +13,7 @@ import zipfile
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
+COMPILER = shutil.which((os.environ.get("CC") or sysconfig.get_config_var("CC") or "none").split()[0]) is not None
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -55,10 +59,26 @@ def test_wheel_holds_one_package(built):
         assert shipped == {path.name for path in (ROOT / "collector" / folder).iterdir()}
 
 
+def accelerators(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert not [name for name in names if name.endswith((".c", ".h"))]
+    return [name for name in names if name.startswith("ddmiddleware/tracing/_accelerator.") and name[-4:] != ".pyi"]
+
+
 def test_sdist_builds_without_links(built):
     with tarfile.open(built["sdist"]) as archive:
         names = archive.getnames()
-    assert any(name.endswith("/tracer/span.py") for name in names)
+    shipped = {name.split("/tracer/")[1] for name in names if "/tracer/" in name}
+    assert {"span.py", *(path.name for path in (ROOT / "tracer").glob("*.[ch]"))} <= shipped
+    assert len(accelerators(built["wheel"])) == COMPILER
+
+
+def test_without_a_compiler_it_is_pure_python(built, tmp_path):
+    environment = {**os.environ, "CC": "/bin/false"}
+    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "-w", tmp_path, built["sdist"], env=environment)
+    wheel = next(tmp_path.glob("*.whl"))
+    assert not accelerators(wheel)
+    check_installed(wheel, tmp_path, False)
 
 
 def test_requirements(built):
@@ -69,10 +89,14 @@ def test_requirements(built):
 
 
 def test_installed_wheel(built, tmp_path):
+    check_installed(built["wheel"], tmp_path, COMPILER)
+
+
+def check_installed(wheel, tmp_path, accelerated):
     """In an empty environment it imports, traces, and brings no bare name of a room; its size is within the budget."""
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    run(python, "-m", "pip", "install", "--quiet", "--no-compile", built["wheel"])
+    run(python, "-m", "pip", "install", "--quiet", "--no-compile", wheel)
     check = """
 import importlib.util, sys
 import ddmiddleware
@@ -82,12 +106,15 @@ patch_all()
 with tracer.trace("one") as span:
     pass
 assert span.finished
+from ddmiddleware.tracing.accelerator import accelerator
+assert (accelerator is not None) == ACCELERATED
 for room in ("tracer", "integrations", "profiler", "collector"):
     assert importlib.util.find_spec(room) is None, room
 import pathlib
 files = pathlib.Path(ddmiddleware.__file__).parent.rglob("*.*")
 print(sum(path.stat().st_size for path in files if path.suffix != ".pyc"))
 """
+    check = check.replace("ACCELERATED", repr(accelerated))
     size = run(python, "-W", "error", "-c", check, cwd=tmp_path, env={"DD_TRACE_AGENT_URL": "http://127.0.0.1:1"})
     assert int(size) < 1_000_000  # msgpack's and wrapt's own binaries are 2.6 MB and not ours to change
     missing = subprocess.run([python, "-m", "ddmiddleware", "collector"], capture_output=True, text=True, cwd=tmp_path)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
+from ddmiddleware.tracing.accelerator import accelerator
 from ddmiddleware.tracing.text import text
 
 if TYPE_CHECKING:
@@ -174,12 +175,16 @@ class EncoderV05:
 
     def add(self, chunk: list[Span]) -> None:
         """Encode *chunk* now; nothing of it is kept but bytes."""
-        try:
-            encoded = self._encode(chunk)
-        except Exception:  # a field set by hand to what it cannot be, or a tag that another thread sets just now
-            for span in chunk:
-                repair(span)
-            encoded = self._encode(chunk)
+        encoded: bytes | None = None
+        if accelerator is not None:
+            encoded = accelerator.encode(chunk, self._strings, self._strings.ordered, _add_links_and_events)
+        if encoded is None:
+            try:
+                encoded = self._encode(chunk)
+            except Exception:  # a field set by hand to what it cannot be, or a tag that another thread sets just now
+                for span in chunk:
+                    repair(span)
+                encoded = self._encode(chunk)
         self._encoded.append(encoded)
         self._packed += len(encoded)
         self.chunks += 1

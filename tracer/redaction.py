@@ -6,6 +6,7 @@ its key alone; keys that have none are remembered, and a span that has no others
 
 from __future__ import annotations
 
+from ddmiddleware.tracing.accelerator import accelerator
 from ddmiddleware.tracing.constants import ERROR_MSG, ERROR_STACK, ERROR_TYPE
 from ddmiddleware.tracing.encoding import repair
 from ddmiddleware.tracing.guard import guard
@@ -87,6 +88,8 @@ class Redaction:
 
     def _redact(self, spans: list[Span]) -> None:
         harmless, quiet, statements = self._harmless, self._quiet, self._statements
+        if accelerator is not None:
+            spans = accelerator.to_redact(spans, harmless, quiet, _SQL)  # the others would pass all that follows
         for span in spans:
             if not harmless.issuperset(span._meta):
                 self._redact_tags(span._meta, span)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from ddmiddleware.tracing.accelerator import start, start_inside
 from ddmiddleware.tracing.context import Context, ContextProvider, active
 from ddmiddleware.tracing.export.worker import Worker
 from ddmiddleware.tracing.guard import guard
@@ -12,12 +13,12 @@ from ddmiddleware.tracing.log import warn
 from ddmiddleware.tracing.noop import NOOP
 from ddmiddleware.tracing.pipeline import Pipeline
 from ddmiddleware.tracing.process import at_fork, process
+from ddmiddleware.tracing.root import start_root
 from ddmiddleware.tracing.sampling import Sampler
 from ddmiddleware.tracing.services import follow, note_top_level
 from ddmiddleware.tracing.settings import Settings
 from ddmiddleware.tracing.settings import settings as default_settings
 from ddmiddleware.tracing.span import Span
-from ddmiddleware.tracing.start import start, start_root
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
@@ -72,32 +73,15 @@ class Tracer:
         """
         if not self.enabled:
             return NOOP
-        previous = active.get()
-        if (
-            type(previous) is Span
-            and previous.duration_ns is None
-            and self._plain
-            and not service
-            and previous._trace.open < _OPEN_SPANS_MAX
-        ):
-            # What _start does, once more: most spans begin here, and every call counts.
-            span = start(
-                name,
-                previous.service,
-                resource,
-                span_type,
-                previous._trace,
-                previous.trace_id,
-                previous.span_id,
-                previous,
-                previous,
-            )
-            active.set(span)
-            return span
+        if self._plain and not service:
+            span = start_inside(name, resource, span_type, _OPEN_SPANS_MAX)
+            if span is not None:
+                return span
         if type(self._provider) is not ContextProvider:
             from ddmiddleware.tracing.provider import start_provided
 
             return start_provided(self, name, service, resource, span_type)
+        previous = active.get()
         span = self._start(name, service, resource, span_type, previous, previous)
         active.set(span)
         return span

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from ddmiddleware.tracing import Tracer, active
+from ddmiddleware.tracing import Span, Tracer, active, encoding, redaction
+from ddmiddleware.tracing.accelerator import accelerator, methods_in_python, start_in_python, start_inside_in_python
 from ddmiddleware.tracing.guard import guard
 from ddmiddleware.tracing.settings import Settings
 from tests.recording_agent import RecordingAgent
@@ -27,6 +30,32 @@ def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for thread in set(threading.enumerate()) - before:
         thread.join(10)
         assert not thread.is_alive(), thread
+
+
+@pytest.fixture
+def accelerated() -> None:
+    """Run a test only where the accelerator could be built, and fail it where it does not fit the Python classes."""
+    if accelerator is None:
+        if os.environ.get("_DD_PURE_PYTHON"):
+            pytest.skip("_DD_PURE_PYTHON is set")
+        assert importlib.util.find_spec("ddmiddleware.tracing._accelerator") is None, "it is there, and refused"
+        assert os.environ.get("REQUIRE_SERVICES") != "1", "it is not built"
+        pytest.skip("the accelerator is not built: a C compiler is needed")
+
+
+@pytest.fixture(params=["c", "python"])
+def twin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a test twice: over the functions in C, and over their Python twins."""
+    if request.param == "python":
+        monkeypatch.setattr(encoding, "accelerator", None)
+        monkeypatch.setattr(redaction, "accelerator", None)
+        monkeypatch.setattr("ddmiddleware.tracing.tracer.start", start_in_python)
+        monkeypatch.setattr("ddmiddleware.tracing.tracer.start_inside", start_inside_in_python)
+        monkeypatch.setattr("ddmiddleware.tracing.root.start", start_in_python)
+        for name, method in methods_in_python.items():
+            monkeypatch.setattr(Span, name, method)
+    else:
+        request.getfixturevalue("accelerated")
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from tests.recording_agent import RecordingAgent, plain
 from tests.tracer.conftest import MakeTracer
 from tests.tracer.expected import child, root
 
+pytestmark = pytest.mark.usefixtures("twin")
+
 
 def test_nested_spans(tracer: Tracer, agent: RecordingAgent) -> None:
     with (

@@ -13,6 +13,8 @@ from ddmiddleware.tracing import Tracer, active
 from tests.recording_agent import RecordingAgent, plain
 from tests.tracer.expected import active_name, child, root
 
+pytestmark = pytest.mark.usefixtures("twin")
+
 Source = Callable[[int], AsyncGenerator[int, int]]
 
 

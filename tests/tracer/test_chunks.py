@@ -17,6 +17,8 @@ from tests.recording_agent import RecordingAgent, plain
 from tests.tracer.conftest import MakeTracer
 from tests.tracer.expected import CHUNK, child, root
 
+pytestmark = pytest.mark.usefixtures("twin")
+
 
 @pytest.fixture
 def _fast_switches() -> Iterator[None]:

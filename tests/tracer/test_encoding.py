@@ -18,6 +18,8 @@ from tests.tracer.anything import Anything, quick
 from tests.tracer.conftest import MakeTracer
 from tests.tracer.expected import CHUNK, child, root
 
+pytestmark = pytest.mark.usefixtures("twin")
+
 
 def _payload(*spans: Span) -> list[list[dict[str, Any]]]:
     """Encode one chunk of *spans*; compare both versions of the protocol; return what v0.5 holds."""

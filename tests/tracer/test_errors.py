@@ -12,6 +12,8 @@ from tests.recording_agent import RecordingAgent, plain
 from tests.tracer.conftest import MakeTracer
 from tests.tracer.expected import child, root
 
+pytestmark = pytest.mark.usefixtures("twin")
+
 
 class _Mute(Exception):
     def __str__(self) -> str:

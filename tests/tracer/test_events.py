@@ -13,6 +13,8 @@ from ddmiddleware.tracing.encoding import EncoderV05
 from ddmiddleware.tracing.events import PER_SPAN_MAX
 from tests.recording_agent import RecordingAgent
 
+pytestmark = pytest.mark.usefixtures("twin")
+
 
 def _sent(tracer: Tracer, agent: RecordingAgent) -> list[dict[str, object]]:
     tracer.flush()

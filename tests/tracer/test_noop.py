@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from ddmiddleware.tracing import Context, Tracer
 from tests.recording_agent import RecordingAgent
 from tests.tracer.conftest import MakeTracer
+
+pytestmark = pytest.mark.usefixtures("twin")
 
 
 def _off(make_tracer: MakeTracer, agent: RecordingAgent) -> Tracer:

@@ -17,6 +17,8 @@ from tests.recording_agent import RecordingAgent, plain
 from tests.tracer.conftest import MakeTracer
 from tests.tracer.expected import active_name, child, root
 
+pytestmark = pytest.mark.usefixtures("twin")
+
 
 def _elsewhere(call: Callable[[], object]) -> None:
     """Run *call* in another thread, with an empty context."""

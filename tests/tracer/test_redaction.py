@@ -16,6 +16,8 @@ from tests.recording_agent import RecordingAgent, plain
 from tests.tracer.conftest import MakeTracer
 from tests.tracer.expected import root
 
+pytestmark = pytest.mark.usefixtures("twin")
+
 
 def redact(*spans: Span, **environ: str) -> None:
     Redaction(Settings(environ)).redact(list(spans))

@@ -13,6 +13,8 @@ from ddmiddleware.tracing import Context, Span, Tracer
 from tests.recording_agent import RecordingAgent, plain
 from tests.tracer.expected import root
 
+pytestmark = pytest.mark.usefixtures("twin")
+
 
 class _Colour(str, enum.Enum):
     RED = "red"
