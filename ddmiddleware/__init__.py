@@ -24,6 +24,7 @@ TABLE.update(
     aiohttp=Row("aiohttp.web_app", "ddmiddleware.aiohttp"),
     bottle=Row("bottle", "ddmiddleware.bottle"),
     cherrypy=Row("cherrypy", "ddmiddleware.cherrypy"),
+    connexion=Row("connexion.middleware.main", "ddmiddleware.connexion"),
     django=Row("django", "ddmiddleware.django"),
     falcon=Row("falcon", "ddmiddleware.falcon"),
     fastapi=Row("fastapi.applications", "ddmiddleware.fastapi"),

@@ -15,6 +15,7 @@ from typing import Any
 from ddmiddleware.tracing import default_tracer
 from tests.integrations.async_examples import ASYNC
 from tests.integrations.example import Example, Names
+from tests.integrations.examples_connexion import CONNEXION
 from tests.integrations.examples_wsgi import WSGI_EXAMPLES
 from tests.integrations.recorder import Recorder
 
@@ -239,6 +240,7 @@ def _fail_fastapi(names: Names, error: BaseException) -> None:
 
 
 EXAMPLES = {
+    "connexion": CONNEXION,
     "django": Example(
         "from tests.django_project import set_up\nset_up()\n"
         "from django.core.handlers.wsgi import WSGIHandler\nfrom django.http import HttpResponse\n"

@@ -236,7 +236,7 @@ def test_switched_off_altogether(root: Path) -> None:
 def test_the_applications_error_is_unchanged(
     name: str, kind: type[BaseException], imported: Imported, recorder: Recorder
 ) -> None:
-    if kind is KeyboardInterrupt and name in ("aiohttp", "litestar", "quart", "starlette", "futures"):
+    if kind is KeyboardInterrupt and name in ("aiohttp", "connexion", "litestar", "quart", "starlette", "futures"):
         pytest.skip("asyncio and a pool's threads handle it in their own way")
     names = imported(name)
     plain = caught(name, names, kind("theirs"))
