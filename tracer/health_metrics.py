@@ -47,5 +47,5 @@ class HealthMetrics:
                 self._client.distribution("datadog.tracer." + name, change, tags)
         self._before = now
 
-    def stop(self) -> None:
+    def stop(self, deadline: float | None = None) -> None:
         """End; nothing is left behind."""

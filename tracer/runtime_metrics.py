@@ -46,7 +46,7 @@ class RuntimeMetrics:
         loop_meter.start()
         return True
 
-    def stop(self) -> None:
+    def stop(self, deadline: float | None = None) -> None:
         """Leave the garbage collector and the event loops alone."""
         if RuntimeMetrics.reporting is self:
             RuntimeMetrics.reporting = None

@@ -7,7 +7,7 @@ import socket
 from typing import NamedTuple
 
 WAIT_S = 15.0
-_LINE = re.compile(r"([a-z0-9_.]+):(-?[0-9.]+(?:e[+-]?\d+)?)\|([gcd])(?:\|#([^|\n]+))?")
+_LINE = re.compile(r"([a-z0-9_.]+):(-?[0-9.]+(?:e[+-]?\d+)?(?::[0-9.]+(?:e[+-]?\d+)?)*)\|([gcd])(?:\|#([^|\n]+))?")
 
 
 class Line(NamedTuple):
@@ -30,7 +30,7 @@ class MetricsServer:
 
     def datagram(self) -> list[Line]:
         """Wait for the next datagram."""
-        return [_read(line) for line in self.socket.recv(1 << 16).decode().split("\n")]
+        return [found for line in self.socket.recv(1 << 16).decode().split("\n") for found in _read(line)]
 
     def until(self, name: str) -> list[Line]:
         """Return all lines up to the datagram that has a metric *name*."""
@@ -50,8 +50,9 @@ class MetricsServer:
         self.close()
 
 
-def _read(line: str) -> Line:
+def _read(line: str) -> list[Line]:
+    """Return a metric of each value that a line packs."""
     match = _LINE.fullmatch(line)
     assert match, line
-    name, value, kind, tags = match.groups()
-    return Line(name, float(value), kind, tuple(tags.split(",")) if tags else ())
+    name, values, kind, tags = match.groups()
+    return [Line(name, float(value), kind, tuple(tags.split(",")) if tags else ()) for value in values.split(":")]

@@ -52,6 +52,20 @@ def test_datagrams_are_filled(tmp_path: Path, kind: str, most: int) -> None:
         client.close()
 
 
+def test_values_are_packed() -> None:
+    with MetricsServer() as server:
+        client = DogStatsD(server.url, ["service:" + "s" * 100])
+        client.distributions("durations", [number / 8 for number in range(1000)], ["tag:" + "t" * 100])
+        client.flush()
+        lines: list[Line] = []
+        while len(lines) < 1000:
+            lines += server.datagram()
+        assert [line.value for line in lines] == [number / 8 for number in range(1000)]
+        assert {line.tags for line in lines} == {("service:" + "s" * 100, "tag:" + "t" * 100)}
+        assert client.dropped == 0
+        client.close()
+
+
 @pytest.mark.parametrize("url", ["udp://127.0.0.1:{port}", "unix://{folder}/nobody", "udp://name.invalid:8125"])
 def test_nobody_listens(tmp_path: Path, url: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:

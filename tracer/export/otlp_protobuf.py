@@ -60,13 +60,13 @@ def _value(value: object) -> bytes:
     return field_text(1, clean(value))
 
 
-def _attribute(field: int, key: str, value: object) -> bytes:
+def attribute(field: int, key: str, value: object) -> bytes:
     """Return one ``KeyValue`` as the field *field*."""
     return field_bytes(field, field_text(1, clean(key)) + field_bytes(2, _value(value)))
 
 
 def _span_attribute(key: str, value: object) -> bytes:
-    return _attribute(9, key, value)
+    return attribute(9, key, value)
 
 
 class _Heads(dict[tuple[Any, ...], bytes]):
@@ -127,7 +127,7 @@ class ProtobufFormat:
         parts: list[bytes] = []
         for service, spans in services.items():
             attributes = self._mapping.resource(service).items()
-            resource = field_bytes(1, b"".join(_attribute(1, key, value) for key, value in attributes))
+            resource = field_bytes(1, b"".join(attribute(1, key, value) for key, value in attributes))
             size = len(scope) + sum(map(len, spans))
             head = resource + b"\x12" + varint(size) + scope
             # Joined once: the spans are most of it, and are not to be copied at each level.
@@ -148,7 +148,7 @@ def _rest(span: Span) -> bytes:
         parts.append(field_text(3, clean(span._trace.tracestate)))
     for name, time_ns, attributes in events(span):
         event = field_fixed64(1, time_ns) + field_text(2, clean(name))
-        parts.append(field_bytes(11, event + b"".join(_attribute(3, *item) for item in attributes.items())))
+        parts.append(field_bytes(11, event + b"".join(attribute(3, *item) for item in attributes.items())))
     parts += [field_bytes(13, _link(link)) for link in links(span)]
     return b"".join(parts)
 
@@ -157,7 +157,7 @@ def _link(link: dict[str, Any]) -> bytes:
     packed = field_bytes(1, bytes.fromhex(link["trace_id"])) + field_bytes(2, bytes.fromhex(link["span_id"]))
     if "tracestate" in link:
         packed += field_text(3, clean(link["tracestate"]))
-    packed += b"".join(_attribute(4, *item) for item in link.get("attributes", {}).items())
+    packed += b"".join(attribute(4, *item) for item in link.get("attributes", {}).items())
     if "flags" in link:
         packed += field_fixed32(6, link["flags"] & 0xFF)
     return packed

@@ -25,11 +25,15 @@ if TYPE_CHECKING:
         def report(self) -> None:
             """Do it once."""
 
-        def stop(self) -> None:
-            """End."""
+        def stop(self, deadline: float | None = None) -> None:
+            """End; at the process's end there is until *deadline* (monotonic seconds) to report what was not yet."""
+
+    MakeJob = Callable[[Settings, DogStatsD], Job]
 
 
 _SHORTEST_S = 0.01
+# What rooms above this one report, each with the settings of the tracer that does it.
+_more: list[tuple[Settings, MakeJob]] = []
 
 
 class Timers:
@@ -50,7 +54,11 @@ class Timers:
         self.close()
         settings = self._settings
         self._interval_s = max(settings["DD_RUNTIME_METRICS_INTERVAL_SECONDS"], _SHORTEST_S)
-        self.wanted = settings["DD_RUNTIME_METRICS_ENABLED"] or settings["DD_TRACE_HEALTH_METRICS_ENABLED"]
+        self.wanted = (
+            settings["DD_RUNTIME_METRICS_ENABLED"]
+            or settings["DD_TRACE_HEALTH_METRICS_ENABLED"]
+            or any(owner is settings for owner, _ in _more)
+        )
 
     def within(self, longest_s: float | None) -> float | None:
         """Return how long the thread may sleep, where it would sleep *longest_s* or, with None, for ever."""
@@ -64,9 +72,16 @@ class Timers:
         """Whether jobs wait for their time."""
         return self._client is not None
 
-    def run(self) -> None:
-        """Do what is due."""
-        if not self.wanted or time.monotonic() < self._due_at:
+    def run(self, deadline: float | None = None) -> None:
+        """Do what is due; with a *deadline* it is the process's end, and all is done for the last time."""
+        if not self.wanted:
+            return
+        if deadline is not None:
+            if self._client is None:
+                self._open()
+            self.close(deadline)
+            return
+        if time.monotonic() < self._due_at:
             return
         self._due_at = time.monotonic() + self._interval_s
         if self._client is None:
@@ -89,19 +104,38 @@ class Timers:
             jobs.append(RuntimeMetrics(client))
         if settings["DD_TRACE_HEALTH_METRICS_ENABLED"]:
             jobs.append(HealthMetrics(client, self._health))
+        jobs += [make(settings, client) for owner, make in _more if owner is settings]
         self._jobs = [job for job in jobs if job.start()]
         self._client = client
 
-    def close(self) -> None:
-        """End all jobs; in a forked child too, for what it inherited."""
+    def close(self, deadline: float | None = None) -> None:
+        """End all jobs; in a forked child too, for what it inherited.
+
+        With a *deadline* what they have not reported yet is sent until then.
+        """
         self.wanted = False
         self._due_at = 0.0
         jobs, self._jobs = self._jobs, []
         for job in jobs:
-            job.stop()
+            with guard:
+                job.stop(deadline)
         client, self._client = self._client, None
         if client is not None:
+            if deadline is not None:
+                client.flush()
             client.close()
+
+
+def add_job(tracer: Tracer, make: MakeJob) -> None:
+    """Let *tracer*'s thread do the job that *make* returns too, in forked children as well; it starts no thread."""
+    _more.append((tracer.settings, make))
+    tracer._worker._timers.refresh()
+
+
+def remove_job(tracer: Tracer, make: MakeJob) -> None:
+    """End the job of *make*."""
+    _more[:] = [(owner, made) for owner, made in _more if made != make]
+    tracer._worker._timers.refresh()
 
 
 def report_runtime_metrics(

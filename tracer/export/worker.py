@@ -166,7 +166,7 @@ class Worker:
             results = [exporter.send(deadline) for exporter in self._exporters]
             delivered = all(results) and self._send_of_retired(deadline)
             self._count_kept()
-            self._timers.run()
+            self._timers.run(self._deadline)
         finally:
             for flush in flushes:
                 flush.delivered = delivered
