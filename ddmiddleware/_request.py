@@ -6,10 +6,17 @@ A framework's module only translates its own events to the methods of ``Request`
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from ddmiddleware._details import Details
+from ddmiddleware._rules import Reader, rules
 from ddmiddleware.integrations import options_of
-from ddmiddleware.tracing import active, default_settings, default_tracer, extract_headers
+from ddmiddleware.tracing import Silence, active, default_settings, default_tracer, extract_headers
+
+if TYPE_CHECKING:
+    from ddmiddleware._header_tags import Headers
+    from ddmiddleware._hooks import Hooks
 
 # Where a request that is being served is found again: a key of the WSGI environ or the ASGI scope.
 KEY = "ddmiddleware.request"
@@ -29,15 +36,24 @@ class Request:
     work a trace of its own, linked to the request. Whoever begins a request puts back what was active before.
     """
 
-    __slots__ = ("_ended", "_error", "_gone", "_method", "_prefix", "_routed", "header_tags", "span")
+    __slots__ = ("_details", "_ended", "_error", "_gone", "_method", "_prefix", "_routed", "span")
 
     def __init__(
-        self, component: str, method: str, url: str, agent: str, headers: Mapping[str, str], prefix: str = ""
+        self,
+        component: str,
+        method: str,
+        url: str,
+        agent: str,
+        headers: Mapping[str, str],
+        prefix: str = "",
+        source: Any = None,
+        reader: Reader | None = None,
     ) -> None:
         """Start the span and make it the active one.
 
-        *headers* are those of the trace context, names in lower case; *prefix* is what an ASGI server cuts off the path
-        before the application sees it.
+        *url* has no query. *headers* are those of the trace context, names in lower case; *prefix* is what an ASGI
+        server cuts off the path before the application sees it. *source* is what the interface calls a request, and
+        *reader* reads what else is asked for from it.
         """
         self._method = method if method in _METHODS else "_OTHER"
         self._prefix = prefix
@@ -45,12 +61,21 @@ class Request:
         self._gone = False
         self._ended: float | None = None
         self._error: BaseException | None = None
+        self._details: Details | None = None
         options = options_of(component)
-        self.header_tags = options.header_tags
+        service = options.service
+        special = rules.special or options.header_tags or options.query_string
+        if special and rules.excluded is not None and rules.excluded.search(url):
+            self.exclude()
+            return
         remote = extract_headers(headers) if headers and options.distributed_tracing else None
         if remote is not None:
             active.set(remote)
-        self.span = span = default_tracer.trace(f"{component}.request", options.service, self._method, "web")
+        if special and reader is not None:
+            self._details = Details()
+            if self._details.begin(self._method, url, source, reader):
+                service = service or default_tracer.service  # not the gateway's
+        self.span = span = default_tracer.trace(f"{component}.request", service, self._method, "web")
         tags = span._meta
         tags["component"] = component
         tags["span.kind"] = "server"
@@ -59,8 +84,10 @@ class Request:
         if agent:
             tags["http.useragent"] = agent
         span._metrics["_dd.measured"] = 1
+        if self._details is not None and reader is not None:
+            self._details.describe(span, options.header_tags, options.query_string, source, reader)
 
-    def adopt(self, component: str) -> None:
+    def adopt(self, component: str, source: Any = None, reader: Reader | None = None) -> None:
         """Name the span after the framework that serves it, below a middleware that knew no framework."""
         span = self.span
         if _BUILT_ON.get(span._meta["component"]) == component:
@@ -68,21 +95,30 @@ class Request:
         span.name = f"{component}.request"
         options = options_of(component)
         span.service = options.service or span.service
-        self.header_tags = options.header_tags
         span._meta["component"] = component
+        if (options.header_tags or options.query_string) and reader is not None:
+            self._detailed().describe(span, options.header_tags, options.query_string, source, reader)
 
-    def queried(self, component: str, query: str) -> None:
-        """Note the query string, where it is wanted."""
-        if query and options_of(component).query_string:
-            self.span._meta["http.query.string"] = query
+    def hook(self, hooks: Hooks, source: Any, reader: Reader) -> None:
+        """Let the hooks of a middleware see the request, and then its response; or exclude it, if they do."""
+        url = self.span._meta["http.url"].partition("?")[0]
+        if hooks.excluded is not None and hooks.excluded.search(url):
+            self.exclude()
+        else:
+            self._detailed().hook(hooks, self.span, source, reader)
 
-    def tag_headers(self, direction: str, headers: Iterable[tuple[str, str]]) -> None:
-        """Note those of *headers*, of the ``request`` or the ``response``, that are wanted; only if any are."""
-        for name, value in headers:
-            name = name.lower()
-            tag = self.header_tags.get(name)
-            if tag is not None:
-                self.span._meta[tag or f"http.{direction}.headers.{_tag(name)}"] = value.strip()
+    def _detailed(self) -> Details:
+        if self._details is None:
+            self._details = Details()
+        return self._details
+
+    def exclude(self) -> None:
+        """Trace nothing of this request after all: neither its span nor what is started while it is active."""
+        if self._details is not None:
+            self._details.abandon()
+        self.__class__ = Excluded
+        self.span = silence = Silence()
+        active.set(silence)
 
     def mounted(self, prefix: str, script_name: str = "") -> None:
         """Enter an application that is mounted under the template *prefix*; it may have routes of its own, or none.
@@ -110,8 +146,8 @@ class Request:
         span._meta["http.route"] = template
         span.resource = f"{self._method} {template}"
 
-    def answered(self, status: int) -> None:
-        """Note the status of the response that begins."""
+    def answered(self, status: int, headers: Headers = ()) -> None:
+        """Note the status of the response that begins, and of its headers those that are asked for."""
         span = self.span
         span._meta["http.status_code"] = str(status)
         if not self._gone and status in default_settings["DD_TRACE_HTTP_SERVER_ERROR_STATUSES"]:
@@ -123,6 +159,8 @@ class Request:
         if status >= 300 and not self._routed and (status in (404, 405) or "http.route" not in span._meta):
             span._meta.pop("http.route", None)
             span.resource = f"{self._method} {status}"
+        if self._details is not None:
+            self._details.answered(span, status, headers)
 
     def handled(self, error: BaseException) -> None:
         """Note an exception that the framework turns into a response; it counts if that response is an error."""
@@ -168,9 +206,25 @@ class Request:
         finally:
             current = active.get()
             span.finish(self._ended)
+            if self._details is not None:
+                self._details.finish(span, self._ended)
             active.set(current)
 
 
-def _tag(header: str) -> str:
-    """Return what a header is called in the name of a tag: letters, digits and ``_-:/``."""
-    return "".join(character if character.isalnum() or character in "_-:/" else "_" for character in header)
+class Excluded(Request):
+    """A request that is not traced: its events come as those of others, to a span that records nothing."""
+
+    __slots__ = ()
+
+    def exclude(self) -> None:
+        """Do nothing, it is done."""
+
+    def hook(self, hooks: Hooks, source: Any, reader: Reader) -> None:
+        """Do nothing: there is no span to see."""
+
+    def ended(self) -> None:
+        """Go on, as what the application does after the response belongs to it; what outlives that, does not."""
+
+    def finish(self) -> None:
+        """Let what is still going on, such as a worker that was started, have traces of its own."""
+        self.span.end()  # type: ignore[attr-defined]  # a Silence

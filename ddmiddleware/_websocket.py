@@ -42,7 +42,7 @@ class Connection:
             self.finish()
         message = await self._receive()
         with guarded:
-            if self._answering is None:
+            if self._answering is None and self._request.span.trace_id:  # else it is not traced
                 self._received(message)
         return message
 
@@ -93,7 +93,7 @@ class Connection:
 
     def _begin(self, message: Message) -> Span | None:
         kind = message["type"]
-        if kind != "websocket.send" and kind != "websocket.close":
+        if (kind != "websocket.send" and kind != "websocket.close") or not self._request.span.trace_id:
             return None
         self._sent += 1
         handled = self._handled

@@ -78,9 +78,7 @@ def start(original: Any) -> Any:
         with guarded:
             served = _served(request)
             if served is not None and not before:
-                served.answered(self.status)
-                if served.header_tags:
-                    served.tag_headers("response", self.headers.items())
+                served.answered(self.status, self.headers.items())
                 if self.status == 101:  # a websocket: its handshake is over
                     served.ended()
         return writer
@@ -143,7 +141,7 @@ async def _begin(request: Any, found: Any) -> Request | None:
         return None
     url = request.rel_url
     headers = request.headers.items()
-    served = begin("aiohttp", request.method, request.scheme, url.path, url.raw_query_string, headers)
+    served = begin("aiohttp", request.method, request.scheme, url.path, url.raw_query_string, headers, request.remote)
     if served is not None:
         request._state[KEY] = served  # not as an item: that warns of a key that is text
         if found is not None:

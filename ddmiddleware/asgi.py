@@ -7,9 +7,10 @@ lifespan but one flush at its end, for servers that leave by a signal and so run
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
+from ddmiddleware._hooks import Hooks, RequestHook, ResponseHook, hooks
 from ddmiddleware._request import KEY, Request
 from ddmiddleware._websocket import Connection
 from ddmiddleware.tracing import (
@@ -45,22 +46,42 @@ _HEADERS = {name.encode(): name for name in (*EXTRACTED_HEADERS, "host", "user-a
 class TraceMiddleware:
     """Wrap an ASGI application: ``app = TraceMiddleware(app)``."""
 
-    def __init__(self, app: ASGIApp, component: str = "asgi") -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        component: str = "asgi",
+        *,
+        span_modifier: RequestHook | None = None,
+        request_hook: RequestHook | None = None,
+        response_hook: ResponseHook | None = None,
+        excluded_urls: str | Iterable[str] = (),
+        header_tags: Iterable[str] | Mapping[str, str] | str = (),
+    ) -> None:
+        """*span_modifier* and what follows is explained in ``docs/requests.md``."""
         self.app = app
         self._component = component
+        self._hooks = hooks(
+            span_modifier=span_modifier,
+            request_hook=request_hook,
+            response_hook=response_hook,
+            excluded_urls=excluded_urls,
+            header_tags=header_tags,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await serve(self.app, scope, receive, send, self._component)
+        await serve(self.app, scope, receive, send, self._component, self._hooks)
 
 
-async def serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, component: str) -> None:
+async def serve(
+    app: ASGIApp, scope: Scope, receive: Receive, send: Send, component: str, hooks: Hooks | None = None
+) -> None:
     """Call *app* under the span of its request; one that is there already is kept, and named after *component*."""
     outside = active.get()
     request = connection = None
     with guarded:
         kind = scope["type"]
         if kind == "http" or kind == "websocket":
-            request = _begin(scope, component)
+            request = _begin(scope, component, hooks)
             if request is not None:
                 if kind == "websocket" and default_settings["DD_TRACE_WEBSOCKET_MESSAGES_ENABLED"]:
                     connection = Connection(request, receive, send, _responding(request, send))
@@ -89,7 +110,7 @@ async def serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, compon
         active.set(outside)
 
 
-def _begin(scope: Scope, component: str) -> Request | None:
+def _begin(scope: Scope, component: str, hooks: Hooks | None = None) -> Request | None:
     if not default_tracer.enabled:
         return None
     if loop_meter.wanted:
@@ -97,8 +118,9 @@ def _begin(scope: Scope, component: str) -> Request | None:
     outer = scope.get(KEY)
     if outer is not None:
         if component != "asgi":
-            outer.adopt(component)
-            _describe(outer, scope, component)
+            outer.adopt(component, scope, READER)
+        if hooks is not None:
+            outer.hook(hooks, scope, READER)
         return None
     found: dict[str, str] = {}
     for name, value in scope["headers"]:
@@ -120,9 +142,10 @@ def _begin(scope: Scope, component: str) -> Request | None:
     url = f"{scope.get('scheme', 'http')}://{host}{full}"
     if "path_params" in scope:
         root = _template(root, scope["path_params"])
-    request = Request(component, scope.get("method", "GET"), url, agent, found, root)
+    request = Request(component, scope.get("method", "GET"), url, agent, found, root, scope, READER)
     scope[KEY] = request
-    _describe(request, scope, component)
+    if hooks is not None:
+        request.hook(hooks, scope, READER)
     return request
 
 
@@ -133,15 +156,26 @@ def _prefixed(scope: Scope) -> Iterator[tuple[str, str]]:
             yield name.decode("latin-1"), value.decode("latin-1")
 
 
-def _describe(request: Request, scope: Scope, component: str) -> None:
-    request.queried(component, scope.get("query_string", b"").decode("latin-1"))
-    if request.header_tags:
-        request.tag_headers("request", _text(scope["headers"]))
+class _Scope:
+    """Reads the scope."""
+
+    def header(self, source: Scope, name: str) -> str:
+        """Return a header, repeated ones as a list (RFC 9110, section 5.3)."""
+        wanted = name.encode("latin-1")
+        return ",".join([value.decode("latin-1") for given, value in source["headers"] if given == wanted])
+
+    def query(self, source: Scope) -> str:
+        """Return the query string."""
+        query: bytes = source.get("query_string", b"")
+        return query.decode("latin-1")
+
+    def peer(self, source: Scope) -> str:
+        """Return the other end's address, which a Unix socket has not."""
+        client = source.get("client")
+        return str(client[0]) if client else ""
 
 
-def _text(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
-    for name, value in headers:
-        yield name.decode("latin-1"), value.decode("latin-1")
+READER = _Scope()
 
 
 def _template(root: str, params: dict[str, Any]) -> str:
@@ -169,11 +203,9 @@ def _responding(request: Request, send: Send) -> Send:
         with guarded:
             kind = message["type"]
             if kind == "http.response.start" or kind == "websocket.http.response.start":
-                request.answered(message["status"])
-                if request.header_tags:
-                    request.tag_headers("response", _text(message.get("headers", ())))
+                request.answered(message["status"], message.get("headers", ()))
             elif kind == "websocket.accept":
-                request.answered(101)
+                request.answered(101, message.get("headers", ()))
             elif kind == "websocket.close" and not request.span.finished:
                 request.answered(403)
             last = kind in _LAST and not message.get("more_body", False)

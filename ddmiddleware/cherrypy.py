@@ -23,8 +23,9 @@ integration = Integration("cherrypy", requires="cherrypy>=17", parts=(_dispatch,
 class TraceMiddleware(wsgi.TraceMiddleware):
     """Trace the requests of one ``Application``, or of the tree that they are mounted on."""
 
-    def __init__(self, app: wsgi.WSGIApp) -> None:
-        super().__init__(app, "cherrypy")
+    def __init__(self, app: wsgi.WSGIApp, **hooks: Any) -> None:
+        """*hooks* are the keyword arguments of ``ddmiddleware.wsgi.TraceMiddleware``."""
+        super().__init__(app, "cherrypy", **hooks)
         if default_settings["DD_TRACE_ENABLED"]:
             _dispatch.patch()
 

@@ -23,8 +23,9 @@ integration = Integration("falcon", requires="falcon>=3.0", parts=(_routing,))
 class TraceMiddleware(wsgi.TraceMiddleware):
     """Trace the requests of one ``falcon.App``."""
 
-    def __init__(self, app: wsgi.WSGIApp) -> None:
-        super().__init__(app, "falcon")
+    def __init__(self, app: wsgi.WSGIApp, **hooks: Any) -> None:
+        """*hooks* are the keyword arguments of ``ddmiddleware.wsgi.TraceMiddleware``."""
+        super().__init__(app, "falcon", **hooks)
         if default_settings["DD_TRACE_ENABLED"]:
             _routing.patch()
 
@@ -32,8 +33,9 @@ class TraceMiddleware(wsgi.TraceMiddleware):
 class ASGITraceMiddleware(asgi.TraceMiddleware):
     """Trace the requests of one ``falcon.asgi.App``."""
 
-    def __init__(self, app: Any) -> None:  # Falcon's own types are narrower than those of the specification
-        super().__init__(app, "falcon")
+    def __init__(self, app: Any, **hooks: Any) -> None:  # Falcon's types are narrower than those of the specification
+        """*hooks* are the keyword arguments of ``ddmiddleware.asgi.TraceMiddleware``."""
+        super().__init__(app, "falcon", **hooks)
         if default_settings["DD_TRACE_ENABLED"]:
             _routing.patch()
 

@@ -22,8 +22,9 @@ integration = Integration("fastapi", requires="fastapi>=0.95", parts=(_routing, 
 class TraceMiddleware(asgi.TraceMiddleware):
     """Trace the requests of one application."""
 
-    def __init__(self, app: asgi.ASGIApp) -> None:
-        super().__init__(app, "fastapi")
+    def __init__(self, app: asgi.ASGIApp, **hooks: Any) -> None:
+        """*hooks* are the keyword arguments of ``ddmiddleware.asgi.TraceMiddleware``."""
+        super().__init__(app, "fastapi", **hooks)
         if default_settings["DD_TRACE_ENABLED"]:
             _routing.patch()
             starlette.routing.patch()

@@ -26,10 +26,11 @@ integration = Integration("flask", requires="flask>=2.0", parts=(_routing, steps
 class TraceMiddleware:
     """Trace the requests of one application, by wrapping its ``wsgi_app``."""
 
-    def __init__(self, app: flask.Flask) -> None:
+    def __init__(self, app: flask.Flask, **hooks: Any) -> None:
+        """*hooks* are the keyword arguments of ``ddmiddleware.wsgi.TraceMiddleware``."""
         self.app = app
         if default_settings["DD_TRACE_ENABLED"]:
-            app.wsgi_app = wsgi.TraceMiddleware(app.wsgi_app, "flask")  # type: ignore[method-assign]
+            app.wsgi_app = wsgi.TraceMiddleware(app.wsgi_app, "flask", **hooks)  # type: ignore[method-assign]
             _routing.patch()
             steps.patch()
 

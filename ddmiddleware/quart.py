@@ -25,10 +25,11 @@ integration = Integration("quart", requires="quart>=0.19", parts=(_routing,))
 class TraceMiddleware:
     """Trace the requests of one application, by wrapping its ``asgi_app``."""
 
-    def __init__(self, app: quart.Quart) -> None:
+    def __init__(self, app: quart.Quart, **hooks: Any) -> None:
+        """*hooks* are the keyword arguments of ``ddmiddleware.asgi.TraceMiddleware``."""
         self.app = app
         if default_settings["DD_TRACE_ENABLED"]:
-            app.asgi_app = asgi.TraceMiddleware(app.asgi_app, "quart")  # type: ignore[method-assign, assignment, arg-type]
+            app.asgi_app = asgi.TraceMiddleware(app.asgi_app, "quart", **hooks)  # type: ignore[method-assign, assignment, arg-type]
             _routing.patch()
 
 

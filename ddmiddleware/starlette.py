@@ -14,7 +14,7 @@ from typing import Any
 from ddmiddleware import asgi
 from ddmiddleware._request import KEY
 from ddmiddleware.integrations import Integration, options_of
-from ddmiddleware.tracing import Context, Span, active, default_settings, default_tracer, guarded
+from ddmiddleware.tracing import Context, Silence, Span, active, default_settings, default_tracer, guarded
 
 routing = Integration("starlette")
 integration = Integration("starlette", requires="starlette>=0.20", parts=(routing,))
@@ -23,8 +23,9 @@ integration = Integration("starlette", requires="starlette>=0.20", parts=(routin
 class TraceMiddleware(asgi.TraceMiddleware):
     """Trace the requests of one application."""
 
-    def __init__(self, app: asgi.ASGIApp) -> None:
-        super().__init__(app, "starlette")
+    def __init__(self, app: asgi.ASGIApp, **hooks: Any) -> None:
+        """*hooks* are the keyword arguments of ``ddmiddleware.asgi.TraceMiddleware``."""
+        super().__init__(app, "starlette", **hooks)
         if default_settings["DD_TRACE_ENABLED"]:
             routing.patch()
 
@@ -73,7 +74,7 @@ def background(original: Any) -> Any:
         outside = active.get()
         span = None
         with guarded:
-            if default_tracer.enabled:
+            if default_tracer.enabled and not isinstance(outside, Silence):
                 span = _begin_task(self.func, outside)
         try:
             await original(self)

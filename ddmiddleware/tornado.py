@@ -64,9 +64,7 @@ def start(original: Any) -> Any:
         with guarded:
             served = _served(self)
             if served is not None and not before:
-                served.answered(self.get_status())
-                if served.header_tags:
-                    served.tag_headers("response", self._headers.get_all())
+                served.answered(self.get_status(), list(self._headers.get_all()))
         return done
 
     return flushing
@@ -148,7 +146,8 @@ def _begin(handler: Any) -> Request | None:
         return None  # a WSGI application answers, and has a span of its own
     asked = handler.request
     path = unquote(asked.path) if "%" in asked.path else asked.path
-    served = begin("tornado", asked.method, asked.protocol, path, asked.query, list(asked.headers.get_all()))
+    headers = list(asked.headers.get_all())
+    served = begin("tornado", asked.method, asked.protocol, path, asked.query, headers, asked.remote_ip)
     if served is not None:
         asked.__dict__[KEY] = served
         template = asked.__dict__.get(_ROUTE)

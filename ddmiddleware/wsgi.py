@@ -7,9 +7,10 @@ server calls it, and a ``wsgi.file_wrapper`` stays one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from ddmiddleware._hooks import Hooks, RequestHook, ResponseHook, hooks
 from ddmiddleware._request import KEY, Request
 from ddmiddleware.tracing import (
     EXTRACTED_HEADERS,
@@ -39,23 +40,43 @@ _PREFIX = _key(EXTRACTED_PREFIX)
 class TraceMiddleware:
     """Wrap a WSGI application: ``app = TraceMiddleware(app)``."""
 
-    def __init__(self, app: WSGIApp, component: str = "wsgi") -> None:
+    def __init__(
+        self,
+        app: WSGIApp,
+        component: str = "wsgi",
+        *,
+        span_modifier: RequestHook | None = None,
+        request_hook: RequestHook | None = None,
+        response_hook: ResponseHook | None = None,
+        excluded_urls: str | Iterable[str] = (),
+        header_tags: Iterable[str] | Mapping[str, str] | str = (),
+    ) -> None:
+        """*span_modifier* and what follows is explained in ``docs/requests.md``."""
         self.app = app
         self._component = component
+        self._hooks = hooks(
+            span_modifier=span_modifier,
+            request_hook=request_hook,
+            response_hook=response_hook,
+            excluded_urls=excluded_urls,
+            header_tags=header_tags,
+        )
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        return serve(self.app, environ, start_response, self._component)
+        return serve(self.app, environ, start_response, self._component, self._hooks)
 
 
 DDWSGIMiddleware = TraceMiddleware
 
 
-def serve(app: WSGIApp, environ: Environ, start_response: StartResponse, component: str) -> Iterable[bytes]:
+def serve(
+    app: WSGIApp, environ: Environ, start_response: StartResponse, component: str, hooks: Hooks | None = None
+) -> Iterable[bytes]:
     """Call *app* under the span of its request; one that is there already is kept, and named after *component*."""
     outside = active.get()
     request = None
     with guarded:
-        request = _begin(environ, component)
+        request = _begin(environ, component, hooks)
         if request is not None:
             start_response = _responding(request, start_response)
     if request is None:
@@ -76,7 +97,7 @@ def serve(app: WSGIApp, environ: Environ, start_response: StartResponse, compone
     return body
 
 
-def _begin(environ: Environ, component: str) -> Request | None:
+def _begin(environ: Environ, component: str, hooks: Hooks | None = None) -> Request | None:
     if not default_tracer.enabled:
         return None
     # a2wsgi, which runs WSGI applications in ASGI ones, shows the scope.
@@ -84,8 +105,9 @@ def _begin(environ: Environ, component: str) -> Request | None:
     if outer is not None:
         environ[KEY] = outer
         if component != "wsgi":
-            outer.adopt(component)
-            _describe(outer, environ, component)
+            outer.adopt(component, environ, READER)
+        if hooks is not None:
+            outer.hook(hooks, environ, READER)
         return None
     headers = {}
     if not environ.keys().isdisjoint(_LEADING):
@@ -97,9 +119,11 @@ def _begin(environ: Environ, component: str) -> Request | None:
     if not path.isascii():  # PEP 3333: text that stands for bytes
         path = path.encode("latin-1", "replace").decode("utf-8", "replace")
     url = f"{environ.get('wsgi.url_scheme', 'http')}://{host}{path}"
-    request = Request(component, environ.get("REQUEST_METHOD", "GET"), url, environ.get("HTTP_USER_AGENT", ""), headers)
+    method, agent = environ.get("REQUEST_METHOD", "GET"), environ.get("HTTP_USER_AGENT", "")
+    request = Request(component, method, url, agent, headers, "", environ, READER)
     environ[KEY] = request
-    _describe(request, environ, component)
+    if hooks is not None:
+        request.hook(hooks, environ, READER)
     return request
 
 
@@ -107,24 +131,33 @@ def _name(key: str) -> str:
     return key.removeprefix("HTTP_").lower().replace("_", "-")
 
 
-def _describe(request: Request, environ: Environ, component: str) -> None:
-    request.queried(component, environ.get("QUERY_STRING", ""))
-    if request.header_tags:
-        request.tag_headers("request", _headers(environ))
+class _Environ:
+    """Reads the environ."""
+
+    def header(self, source: Environ, name: str) -> str:
+        """Return a header; those of the body have names without ``HTTP_`` (PEP 3333)."""
+        key = name.upper().replace("-", "_")
+        value: str = source.get(f"HTTP_{key}") or (key.startswith("CONTENT_") and source.get(key)) or ""
+        return value
+
+    def query(self, source: Environ) -> str:
+        """Return the query string."""
+        query: str = source.get("QUERY_STRING", "")
+        return query
+
+    def peer(self, source: Environ) -> str:
+        """Return the other end's address, which a Unix socket has not."""
+        peer: str = source.get("REMOTE_ADDR", "")
+        return peer
 
 
-def _headers(environ: Environ) -> Iterator[tuple[str, str]]:
-    for key, value in environ.items():
-        if key.startswith("HTTP_") or key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            yield _name(key), value
+READER = _Environ()
 
 
 def _responding(request: Request, start_response: StartResponse) -> StartResponse:
     def responding(status: str, *rest: Any, **named: Any) -> Any:
         with guarded:
-            request.answered(int(status[:3]))
-            if request.header_tags and rest:
-                request.tag_headers("response", rest[0])
+            request.answered(int(status[:3]), rest[0] if rest else named.get("response_headers", ()))
         return start_response(status, *rest, **named)
 
     return responding

@@ -135,6 +135,8 @@ class Traced:
             if pin is not None:
                 tracer, service = pin.tracer, pin.service or service
             call.span = span = tracer.trace(self._name, service, None, self._span_type)
+            if not span.trace_id:  # below a request that is not traced
+                return None
             begun = call  # from here on the span will be finished
             call.tags = span._meta
             call.metrics = span._metrics

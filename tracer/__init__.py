@@ -6,11 +6,12 @@ import atexit
 
 from ddmiddleware.tracing import constants, ids
 from ddmiddleware.tracing.context import Context, ContextProvider, active
-from ddmiddleware.tracing.export.timers import report_runtime_metrics
+from ddmiddleware.tracing.export.timers import add_job, remove_job, report_runtime_metrics
 from ddmiddleware.tracing.filters import FilterRequestsOnUrl, TraceFilter
 from ddmiddleware.tracing.guard import guard as guarded
 from ddmiddleware.tracing.log import debug, warn
 from ddmiddleware.tracing.loop_lag import loop_meter
+from ddmiddleware.tracing.noop import Silence
 from ddmiddleware.tracing.process import at_fork, keep_interrupt
 from ddmiddleware.tracing.settings import Settings, parsed
 from ddmiddleware.tracing.settings import settings as default_settings
@@ -23,6 +24,10 @@ TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
     from typing import Any
 
+    from ddmiddleware.tracing.dogstatsd import DogStatsD as DogStatsD
+    from ddmiddleware.tracing.export.otlp_metrics import Histogram as Histogram
+    from ddmiddleware.tracing.export.otlp_metrics import OtlpMetrics as OtlpMetrics
+    from ddmiddleware.tracing.export.otlp_metrics import UpDownCounter as UpDownCounter
     from ddmiddleware.tracing.propagation import EXTRACTED as EXTRACTED_HEADERS
     from ddmiddleware.tracing.propagation import LEADING as LEADING_HEADERS
     from ddmiddleware.tracing.propagation import MARK as INJECTED_MARK
@@ -43,12 +48,20 @@ __all__ = [
     "BaseContextProvider",
     "Context",
     "ContextProvider",
+    "DogStatsD",
     "FilterRequestsOnUrl",
+    "Histogram",
+    "OtlpMetrics",
+    "Settings",
+    "Silence",
     "Span",
     "TraceFilter",
     "Tracer",
+    "UpDownCounter",
     "__version__",
     "active",
+    "add_job",
+    "at_fork",
     "constants",
     "debug",
     "default_settings",
@@ -61,6 +74,7 @@ __all__ = [
     "open_redaction",
     "parsed",
     "reach",
+    "remove_job",
     "report_runtime_metrics",
     "warn",
     "written_headers",
@@ -92,6 +106,10 @@ def reach(settings: Settings = default_settings) -> str:
 
 _LAZY = {
     "BaseContextProvider": ("provider", "BaseContextProvider"),
+    "Histogram": ("export.otlp_metrics", "Histogram"),
+    "OtlpMetrics": ("export.otlp_metrics", "OtlpMetrics"),
+    "UpDownCounter": ("export.otlp_metrics", "UpDownCounter"),
+    "DogStatsD": ("dogstatsd", "DogStatsD"),
     "EXTRACTED_HEADERS": ("propagation", "EXTRACTED"),
     "EXTRACTED_PREFIX": ("propagation", "PREFIX"),
     "INJECTED_MARK": ("propagation", "MARK"),

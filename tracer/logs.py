@@ -15,6 +15,8 @@ def correlation(tracer: Tracer) -> dict[str, str]:
     All are there, and text, with no trace too: ``"0"`` or empty.
     """
     span = tracer.current_span()
+    if span is not None and not span.trace_id:  # of a request that is not traced
+        span = None
     return {
         "dd.trace_id": f"{span.trace_id:032x}" if span else "0",
         "dd.span_id": str(span.span_id) if span else "0",

@@ -53,6 +53,8 @@ def start_provided(tracer: Tracer, name: str, service: str | None, resource: str
     provider = tracer.context_provider
     previous = provider.active()
     span = tracer._start(name, service, resource, span_type, previous, previous)
+    if not span.trace_id:  # a Silence
+        return span
     span.__class__ = ProvidedSpan
     provider.activate(span)
     return span

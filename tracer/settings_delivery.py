@@ -11,6 +11,7 @@ from ddmiddleware.tracing.settings_values import (
     compression,
     exporters,
     headers,
+    metrics_exporter,
     milliseconds,
     otlp_protocol,
     seconds,
@@ -147,6 +148,19 @@ METRICS = (
         ("DD_TRACE_EXPERIMENTAL_RUNTIME_ID_ENABLED",),
     ),
     Setting("DD_RUNTIME_METRICS_INTERVAL_SECONDS", seconds, 10.0, "How often metrics of the process are sent."),
+    Setting(
+        "DD_TRACE_HTTP_METRICS_ENABLED",
+        boolean,
+        False,
+        "Send durations, body sizes and the number of active requests that are served, by DogStatsD.",
+    ),
+    Setting("OTEL_METRICS_EXPORTER", metrics_exporter, "none", "otlp sends the same to a collector, as OTLP."),
+    Setting(
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        http_url,
+        "",
+        "Address that metrics are sent to as OTLP; without one, /v1/metrics below OTEL_EXPORTER_OTLP_ENDPOINT.",
+    ),
     Setting("DD_TRACE_HEALTH_METRICS_ENABLED", boolean, False, "Send metrics of ddmiddleware itself by DogStatsD."),
     Setting("DD_DOGSTATSD_URL", dogstatsd_url, "", "Address of the DogStatsD server: udp://host:port or unix:///path."),
     Setting(

@@ -9,12 +9,14 @@ from ddmiddleware.tracing.settings_values import (
     boolean,
     debug_level,
     extract_behavior,
+    header,
     header_tags,
     inverted,
     keys,
     limit,
     otel_sampler,
     pattern,
+    patterns,
     rate,
     rules,
     seconds,
@@ -119,8 +121,25 @@ _REQUESTS = (
     Setting(
         "DD_TRACE_QUERY_STRING_ENABLED", boolean, False, "Tag requests with their query string, http.query.string."
     ),
+    Setting("DD_HTTP_SERVER_TAG_QUERY_STRING", boolean, False, "Keep the query string of requests in http.url."),
     Setting(
         "DD_TRACE_HTTP_SERVER_ERROR_STATUSES", statuses, statuses("500-599"), "Statuses that make a request an error."
+    ),
+    Setting(
+        "DD_TRACE_EXCLUDED_URLS",
+        patterns,
+        (),
+        "Requests not to trace: regular expressions, separated by commas, searched in the URL without its query.",
+        ("OTEL_PYTHON_EXCLUDED_URLS",),
+    ),
+    Setting("DD_TRACE_CLIENT_IP_ENABLED", boolean, False, "Tag requests with the address of their client."),
+    Setting("DD_TRACE_CLIENT_IP_HEADER", header, "", "The only header to take the client's address from."),
+    Setting(
+        "DD_TRACE_INFERRED_PROXY_SERVICES_ENABLED",
+        boolean,
+        False,
+        "Make a span of the API gateway before the service, where it describes itself in x-dd-proxy headers.",
+        ("DD_TRACE_INFERRED_SPANS_ENABLED",),
     ),
     Setting(
         "DD_TRACE_WEBSOCKET_MESSAGES_ENABLED",

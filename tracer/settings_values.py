@@ -86,6 +86,19 @@ def header_tags(value: str) -> dict[str, str]:
     return found
 
 
+def header(value: str) -> str:
+    """Read the name of a header, in lower case (RFC 9110, section 5.1)."""
+    name = value.strip().lower()
+    if not name or not all(character.isascii() and (character.isalnum() or character in "-_.") for character in name):
+        raise ValueError("expected the name of a header")
+    return name
+
+
+def patterns(value: str) -> tuple[str, ...]:
+    """Read regular expressions, separated by commas."""
+    return tuple(pattern(part.strip()) for part in value.split(",") if part.strip())
+
+
 def repository(value: str) -> str:
     """Read a repository's address, and leave out the credentials in it."""
     scheme, separator, rest = value.strip().partition("://")
@@ -203,6 +216,13 @@ def otlp_protocol(value: str) -> str:
     """Read how OTLP is spoken."""
     if value not in ("http/protobuf", "http/json"):
         raise ValueError("expected http/protobuf or http/json; gRPC is not spoken")
+    return value
+
+
+def metrics_exporter(value: str) -> str:
+    """Read where metrics go by OpenTelemetry's settings."""
+    if value not in ("otlp", "none"):
+        raise ValueError("expected otlp or none")
     return value
 
 

@@ -116,6 +116,8 @@ class Tracer:
         previous: Span | Context | None,
     ) -> Span:
         if isinstance(parent, Span) and parent.duration_ns is None:
+            if not parent.trace_id:
+                return parent  # a Silence: it stands for all that is inside
             if parent._trace.open >= _OPEN_SPANS_MAX:
                 return self._start_afresh(name, service, resource, span_type, parent)
             span = start(

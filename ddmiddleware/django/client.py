@@ -74,7 +74,7 @@ def _answered(served: Request | None, response: Any) -> None:
     if served is None:
         return
     with guarded:
-        served.answered(response.status_code)
+        served.answered(response.status_code, response.items())
     with guarded:
         if response.streaming:
             response._resource_closers.append(served.finish)

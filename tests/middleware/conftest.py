@@ -11,10 +11,11 @@ from collections.abc import Iterator
 import pytest
 
 from ddmiddleware import django, fastapi, flask, patch, starlette, unpatch
-from ddmiddleware.integrations import TABLE
+from ddmiddleware.integrations import TABLE, _options
 from ddmiddleware.tracing import active, default_settings, guarded
 from tests.django_project import set_up
 from tests.integrations.recorder import Recorder
+from tests.middleware.interfaces import Asgi, Interface, Wsgi
 
 set_up()  # before a test module imports what needs it
 
@@ -38,6 +39,11 @@ def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         integration = getattr(sys.modules.get(row.loads), "integration", None)
         if integration is not None:
             integration.unpatch()
+    default_settings._values.clear()
+    for options in _options._all.values():
+        options._in_code.clear()
+    for changed in default_settings._listeners:  # what took over a setting of this test's
+        changed("")
     assert left is None
     if set(threading.enumerate()) - before:
         gc.collect()  # asgiref's pools end with the last reference to them, which may be an exception's
@@ -53,6 +59,13 @@ def _forgotten() -> Iterator[None]:
     logger.disabled = True
     yield
     logger.disabled = False
+
+
+@pytest.fixture(params=[Wsgi(), Asgi()], ids=["wsgi", "asgi"])
+def interface(request: pytest.FixtureRequest) -> Interface:
+    """Either interface."""
+    found: Interface = request.param
+    return found
 
 
 @pytest.fixture
