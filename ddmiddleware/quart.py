@@ -50,7 +50,8 @@ def call(original: Any) -> Any:
 def route(_app: Any, context: Any = None) -> None:
     if context is None:
         return  # a test of the user's
-    served = context.request_websocket
+    # Before 0.23 contexts of requests and websockets were classes of their own.
+    served = getattr(context, "request_websocket", None) or context._request_websocket
     request = served.scope.get(KEY)
     if request is None:
         return
@@ -71,10 +72,10 @@ def route(_app: Any, context: Any = None) -> None:
     "quart.app:Quart.handle_exception",
     "quart.app:Quart.handle_websocket_exception",
 )
-def error(_app: Any, raised: BaseException) -> None:
+def error(_app: Any, *raised: Any) -> None:
     request = _served()
     if request is not None:
-        request.handled(raised)
+        request.handled(raised[-1])  # the context comes before it since 0.23
 
 
 def _served() -> Request | None:

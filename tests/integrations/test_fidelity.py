@@ -35,7 +35,8 @@ REPLACED = [
     for integration in [importlib.import_module(TABLE[name].loads).integration]
     for part in (integration, *integration._parts)
     for replacement in part.replacements
-    if replacement.module != "django.test.client"  # its handlers get a method of their own that they only inherited
+    # Their classes get a method of their own that they only inherited.
+    if replacement.module not in ("connexion.apps.asynchronous", "django.test.client")
 ]
 TARGETS = [(name, path) for name, path, adds in REPLACED if not adds]
 ADDED = [(name, path) for name, path, adds in REPLACED if adds]
@@ -96,8 +97,6 @@ EXPECTED = {
     "sqlite3:connect": {"type", "static type", "isbuiltin", "ismethoddescriptor", "annotations", "self"},
     # A descriptor, which leaves no frame behind; what it gives is a function.
     "structlog._base:BoundLoggerBase._process_event": {"static type"},
-    # Its name is another one than its class's, so it is pickled by a reference to the class that it came from.
-    "connexion.apps.asynchronous:AsyncASGIApp.__call__": {"pickle", "pickled"},
 }
 # Replaced only where a setting, the version or another replacement of the same function asks for it.
 OPTIONAL = {
