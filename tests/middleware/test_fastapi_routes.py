@@ -94,7 +94,7 @@ def test_random_requests(patched: Recorder, build: Callable[[], fastapi.FastAPI]
     async def main() -> None:
         for method, path in random_requests():
             client = Client(EMPTY)
-            with suppress(MissingError):
+            with suppress(MissingError, ValueError):  # Starlette 1.7 finds floats that float() refuses
                 await app(scope(path, method), client.receive, client.send)
             found.update(span["resource"] for span in patched.take())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,7 @@ def test_errors(recorder: Recorder, trace: Any, name: str, status: int, error: E
     assert found == span("quart", f"/{name}", f"/{name}", status, tags=tags)
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Quart 0.20, the last one for it, answers every error")
 def test_an_error_that_leaves_the_application(recorder: Recorder, trace: Any) -> None:
     app = shop()
     app.config["PROPAGATE_EXCEPTIONS"] = True
