@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 import fastapi
 import pytest
 
 from tests.integrations.recorder import Recorder
-from tests.middleware.requests_by_hand import EMPTY, Client, MissingError, scope
-from tests.middleware.route_shapes import SHAPES, Shape, below, check_resources, expected, random_requests, written
-from tests.middleware.starlette_views import VIEWS, ask, chat, conflict, form
+from tests.middleware.route_shapes import SHAPES, Shape, below, check_resources, expected, written
+from tests.middleware.starlette_views import VIEWS, ask, chat, conflict, form, resources_of_random_requests
 
 # FastAPI's own answers: HEAD is a method like any other too, and a slash is added by 307.
 STATUSES = {"slash missing": 307, "OPTIONS": 405, "HEAD": 405}
@@ -88,16 +86,6 @@ def test_the_table_says_what_fastapi_says(shape: Shape) -> None:
 
 @pytest.mark.parametrize("build", [with_routers, with_applications])
 def test_random_requests(patched: Recorder, build: Callable[[], fastapi.FastAPI]) -> None:
-    app = build()
-    found: set[str] = set()
-
-    async def main() -> None:
-        for method, path in random_requests():
-            client = Client(EMPTY)
-            with suppress(MissingError, ValueError):  # Starlette 1.7 finds floats that float() refuses
-                await app(scope(path, method), client.receive, client.send)
-            found.update(span["resource"] for span in patched.take())
-
-    asyncio.run(main())
+    found = asyncio.run(resources_of_random_requests(build(), patched))
     check_resources(found)
     assert {f"GET {template}" for template in ("/", "/users/{name}", "/shop/users/{number:int}")} <= found

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from tests.integrations.recorder import Recorder
-from tests.middleware.requests_by_hand import EMPTY, Client, MissingError, scope
-from tests.middleware.route_shapes import SHAPES, Shape, below, check_resources, expected, random_requests, written
-from tests.middleware.starlette_views import VIEWS, ask, chat, conflict, form
+from tests.middleware.route_shapes import SHAPES, Shape, below, check_resources, expected, written
+from tests.middleware.starlette_views import VIEWS, ask, chat, conflict, form, resources_of_random_requests
 
 # Starlette's own answers: OPTIONS is a method like any other, and a slash is added by 307.
 STATUSES = {"slash missing": 307, "OPTIONS": 405}
@@ -55,16 +53,6 @@ def test_the_table_says_what_starlette_says(shape: Shape) -> None:
 
 
 def test_random_requests(patched: Recorder) -> None:
-    app = with_applications()
-    found: set[str] = set()
-
-    async def main() -> None:
-        for method, path in random_requests():
-            client = Client(EMPTY)
-            with suppress(MissingError, ValueError):  # Starlette 1.7 finds floats that float() refuses
-                await app(scope(path, method), client.receive, client.send)
-            found.update(span["resource"] for span in patched.take())
-
-    asyncio.run(main())
+    found = asyncio.run(resources_of_random_requests(with_applications(), patched))
     check_resources(found)
     assert {f"GET {template}" for template in ("/", "/users/{name}", "/shop/users/{number:int}")} <= found
