@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ddmiddleware.tracing.settings_delivery import AGENT, DELIVERY, METRICS, OTLP
 from ddmiddleware.tracing.settings_identity import IDENTITY, NAMING
+from ddmiddleware.tracing.settings_profiling import PROFILING
 from ddmiddleware.tracing.settings_row import Setting
 from ddmiddleware.tracing.settings_values import (
     boolean,
@@ -31,7 +32,7 @@ _SWITCHES = (
         "DD_TRACE_ENABLED",
         boolean,
         True,
-        "false switches everything off: no patch, thread, socket or log line.",
+        "false switches tracing off: no patch, thread, socket or log line. Profiling has a switch of its own.",
         (("OTEL_SDK_DISABLED", inverted),),
     ),
     Setting(
@@ -185,4 +186,5 @@ TABLE = (
     *_LOGS,
     *_REQUESTS,
     *_DJANGO,
+    *PROFILING,
 )

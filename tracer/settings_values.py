@@ -241,6 +241,19 @@ def milliseconds(value: str) -> int:
     return number
 
 
+def seconds_as_ms(value: str) -> int:
+    """Read a time in seconds, between a millisecond and an hour, and return milliseconds."""
+    return milliseconds(str(int(seconds(value) * 1000)))
+
+
+def percent(value: str) -> float:
+    """Read a share in per cent, above 0 and up to 100."""
+    number = float(value)
+    if not 0 < number <= 100:
+        raise ValueError("expected a number above 0, up to 100")
+    return number
+
+
 def keys(value: str) -> tuple[str, ...]:
     """Read names, separated by commas."""
     return tuple(part for word in value.split(",") if (part := word.strip()))

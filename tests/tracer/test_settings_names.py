@@ -42,8 +42,9 @@ def test_mistyped(name: str, nearest: str) -> None:
         "DD_TRACE_FLASK_ENABLED",
         "DD_BOTOCORE_EMPTY_POLL_ENABLED",
         "DD_REDIS_CMD_MAX_LENGTH",
-        "DD_SITE",
-        "DD_API_KEY",
+        "DD_API_SECURITY_ENABLED",
+        "DD_PROFILING_STACK_UVLOOP",
+        "DD_PROFILING_PYTORCH_ENABLED",
     ],
 )
 def test_of_ddtrace(name: str) -> None:
