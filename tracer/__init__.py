@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import time
 
 from ddmiddleware.tracing import constants, ids
 from ddmiddleware.tracing.context import Context, ContextProvider, active
@@ -12,7 +13,14 @@ from ddmiddleware.tracing.guard import guard as guarded
 from ddmiddleware.tracing.log import debug, warn
 from ddmiddleware.tracing.loop_lag import loop_meter
 from ddmiddleware.tracing.noop import Silence
-from ddmiddleware.tracing.process import at_fork, keep_interrupt
+from ddmiddleware.tracing.process import (
+    at_fork,
+    at_multiprocessing_exit,
+    exit_deadline,
+    forks_wait,
+    keep_interrupt,
+    runtime_id,
+)
 from ddmiddleware.tracing.settings import Settings, parsed
 from ddmiddleware.tracing.settings import settings as default_settings
 from ddmiddleware.tracing.settings_table import TABLE as SETTINGS_TABLE
@@ -25,6 +33,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ddmiddleware.tracing.dogstatsd import DogStatsD as DogStatsD
+    from ddmiddleware.tracing.export.container import container_headers as container_headers
+    from ddmiddleware.tracing.export.delivery import Delivery as Delivery
+    from ddmiddleware.tracing.export.http import Connection as Connection
     from ddmiddleware.tracing.export.otlp_metrics import Histogram as Histogram
     from ddmiddleware.tracing.export.otlp_metrics import OtlpMetrics as OtlpMetrics
     from ddmiddleware.tracing.export.otlp_metrics import UpDownCounter as UpDownCounter
@@ -36,6 +47,9 @@ if TYPE_CHECKING:
     from ddmiddleware.tracing.propagation import inject as written_headers
     from ddmiddleware.tracing.propagation import inject_into as inject_headers
     from ddmiddleware.tracing.propagation import may_reach as may_propagate_to
+    from ddmiddleware.tracing.protobuf import field_bytes as field_bytes
+    from ddmiddleware.tracing.protobuf import field_number as field_number
+    from ddmiddleware.tracing.protobuf import varint as varint
     from ddmiddleware.tracing.provider import BaseContextProvider as BaseContextProvider
     from ddmiddleware.tracing.redaction import open_redaction as open_redaction
 
@@ -46,8 +60,10 @@ __all__ = [
     "LEADING_HEADERS",
     "SETTINGS_TABLE",
     "BaseContextProvider",
+    "Connection",
     "Context",
     "ContextProvider",
+    "Delivery",
     "DogStatsD",
     "FilterRequestsOnUrl",
     "Histogram",
@@ -62,11 +78,17 @@ __all__ = [
     "active",
     "add_job",
     "at_fork",
+    "at_multiprocessing_exit",
     "constants",
+    "container_headers",
     "debug",
     "default_settings",
     "default_tracer",
+    "exit_deadline",
     "extract_headers",
+    "field_bytes",
+    "field_number",
+    "forks_wait",
     "guarded",
     "inject_headers",
     "loop_meter",
@@ -76,6 +98,8 @@ __all__ = [
     "reach",
     "remove_job",
     "report_runtime_metrics",
+    "runtime_id",
+    "varint",
     "warn",
     "written_headers",
 ]
@@ -105,6 +129,12 @@ def reach(settings: Settings = default_settings) -> str:
 
 
 _LAZY = {
+    "Connection": ("export.http", "Connection"),
+    "Delivery": ("export.delivery", "Delivery"),
+    "container_headers": ("export.container", "container_headers"),
+    "field_bytes": ("protobuf", "field_bytes"),
+    "field_number": ("protobuf", "field_number"),
+    "varint": ("protobuf", "varint"),
     "BaseContextProvider": ("provider", "BaseContextProvider"),
     "Histogram": ("export.otlp_metrics", "Histogram"),
     "OtlpMetrics": ("export.otlp_metrics", "OtlpMetrics"),
@@ -133,7 +163,8 @@ def __getattr__(name: str) -> Any:
 
 
 def _exit() -> None:
-    default_tracer.shutdown()
+    timeout_s = default_settings["DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS"]
+    default_tracer.shutdown(max(exit_deadline(timeout_s) - time.monotonic(), 0))
     keep_interrupt()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 
 from ddmiddleware.tracing.guard import guard
 
@@ -24,6 +25,7 @@ class _Process:
 
     def renew(self) -> None:
         self.pid = os.getpid()
+        self.exit_until: float | None = None
         self.runtime_id = os.urandom(16).hex()
 
 
@@ -46,6 +48,23 @@ def at_fork(
     ):
         if callback is not None:
             callbacks.append(callback)
+
+
+def runtime_id() -> str:
+    """Return the id of this process, another one after a fork."""
+    return process.runtime_id
+
+
+def exit_deadline(timeout_s: float, share: float = 1.0) -> float:
+    """Return until when (monotonic seconds) a part of ours may delay the exit of the process.
+
+    All parts share one deadline, *timeout_s* after the first of them asks; one that others come after takes only a
+    *share* of the time that is left.
+    """
+    now = time.monotonic()
+    if process.exit_until is None:
+        process.exit_until = now + timeout_s
+    return now + max(process.exit_until - now, 0) * share
 
 
 def keep_interrupt() -> None:

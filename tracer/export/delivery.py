@@ -59,6 +59,8 @@ class Delivery:
     """From an encoder to one address; only the worker's thread calls it."""
 
     retried: frozenset[int]  # statuses after which the same payload is sent again, later
+    what = "traces"
+    unit = "spans"
 
     def __init__(
         self, connection: Connection, path: str, headers: dict[str, str], encoder: Encoder, buffer_bytes: int
@@ -99,7 +101,11 @@ class Delivery:
 
     def _close_payload(self) -> None:
         chunks, spans = self._encoder.chunks, self._encoder.spans
-        payload = Payload(self._encoder.take(), chunks, spans)
+        self.put(self._encoder.take(), chunks, spans)
+
+    def put(self, body: bytes, chunks: int, spans: int) -> None:
+        """Queue a payload; where that is too much, the oldest ones are dropped."""
+        payload = Payload(body, chunks, spans)
         self._payloads.append(payload)
         self._counted["accepted_traces"] += chunks
         self._counted["accepted_spans"] += spans
@@ -113,6 +119,11 @@ class Delivery:
         self._dropped_while_away += payload.spans
         self._counted["dropped_traces"] += payload.chunks
         self._counted["dropped_bytes"] += len(payload.body)
+
+    @property
+    def retry_at(self) -> float:
+        """From when on (monotonic seconds) it is tried again."""
+        return self._retry_at
 
     def send(self, deadline: float | None) -> bool:
         """Send all payloads in order; on the first failure keep the rest for later. Return whether none is left."""
@@ -143,7 +154,8 @@ class Delivery:
         if not self._away:
             self._away = True
             warn(
-                "cannot send traces to %s: %s; up to %d KiB are kept and sent when it is back",
+                "cannot send %s to %s: %s; up to %d KiB are kept and sent when it is back",
+                self.what,
                 self.connection.address,
                 reason,
                 self._buffer_bytes >> 10,
@@ -159,10 +171,10 @@ class Delivery:
         self._counted["sent_traces"] += payload.chunks
         self._counted["sent_bytes"] += len(payload.body)
         self._dropped += rejected
-        debug("sent %d spans in %d chunks to %s", payload.spans, payload.chunks, self.connection.address)
+        debug("sent %d %s in %d chunks to %s", payload.spans, self.unit, payload.chunks, self.connection.address)
         if self._away:
             dropped = self._dropped_while_away
-            info("traces are sent to %s again; %d spans were dropped", self.connection.address, dropped)
+            info("%s are sent to %s again; %d %s were dropped", self.what, self.connection.address, dropped, self.unit)
         self._away = False
         self._pause_s = self._retry_at = 0.0
         self._dropped_while_away = 0
@@ -174,7 +186,8 @@ class Delivery:
         if status not in self._refusals:
             self._refusals.add(status)
             said = one_line(self.explained(answer))
-            warn("%s refused %d spans with status %d: %s", self.connection.address, payload.spans, status, said)
+            address, unit = self.connection.address, self.unit
+            warn("%s refused %d %s with status %d: %s", address, payload.spans, unit, status, said)
 
     def close(self) -> None:
         """Close the connection."""
