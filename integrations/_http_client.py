@@ -37,10 +37,20 @@ def sent(call: Call, method: str, url: str, headers: MutableMapping[str, str] | 
     call.tags["out.host"] = host
     call.metrics["_dd.measured"] = 1
     if headers is not None:
-        _inject(call, host, headers)
-        _sent[call.span.span_id] = id(headers)
-        if len(_sent) > _REMEMBERED_MAX:
-            _sent.popitem(last=False)
+        _send(call, host, headers)
+
+
+def joined(call: Call, url: str, headers: MutableMapping[str, str]) -> None:
+    """Add the headers of the outer library's span to its request, unless it has done so itself."""
+    if call.span.span_id not in _sent:
+        _send(call, urlsplit(url).hostname or "", headers)
+
+
+def _send(call: Call, host: str, headers: MutableMapping[str, str]) -> None:
+    _inject(call, host, headers)
+    _sent[call.span.span_id] = id(headers)
+    if len(_sent) > _REMEMBERED_MAX:
+        _sent.popitem(last=False)
 
 
 def _inject(call: Call, host: str, headers: MutableMapping[str, str]) -> None:

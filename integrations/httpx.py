@@ -8,18 +8,18 @@ from typing import Any
 from ddmiddleware.integrations import _http_client
 from ddmiddleware.integrations._patching import Call, Integration
 
-integration = Integration("httpx", requires="httpx>=0.25", kind="client")
+integration = Integration("httpx", requires="httpx>=0.25", kind="client", wire="http")
+
+
+def _redirected(_client: Any, request: Any, **_options: Any) -> bool:
+    return _http_client.is_hop(request.headers)
 
 
 # send, because every helper and every stream goes through it, and it reads the body.
-@integration.traces("httpx:Client.send", "httpx:AsyncClient.send", name="http.request", type="http")
+@integration.traces("httpx:Client.send", "httpx:AsyncClient.send", name="http.request", type="http", again=_redirected)
 def request(call: Call) -> None:
     outgoing = call.arg(0, "request")
     _http_client.sent(call, outgoing.method, str(outgoing.url), outgoing.headers)
-
-
-def _redirected(_client: Any, request: Any) -> bool:
-    return _http_client.is_hop(request.headers)
 
 
 # _send_single_request, because redirects are followed within send, and each is a request of its own.
@@ -29,9 +29,16 @@ def _redirected(_client: Any, request: Any) -> bool:
     name="http.request",
     type="http",
     when=_redirected,
+    again=_redirected,
 )
 def redirect(call: Call) -> None:
     request.describe(call)
+
+
+@request.within
+def join(call: Call) -> None:
+    outgoing = call.arg(0, "request")
+    _http_client.joined(call, str(outgoing.url), outgoing.headers)
 
 
 @request.returned

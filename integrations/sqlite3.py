@@ -14,7 +14,7 @@ from ddmiddleware.integrations import _dbapi
 from ddmiddleware.integrations._patching import Integration
 from ddmiddleware.tracing import guarded
 
-integration = Integration("sqlite3", service="sqlite", kind="client", db_system="sqlite")
+integration = Integration("sqlite3", service="sqlite", kind="client", db_system="sqlite", wire="sql")
 spans = _dbapi.Spans(integration, "sqlite")
 
 _FACTORY_POSITION = 5  # connect(database, timeout, detect_types, isolation_level, check_same_thread, factory, ...)

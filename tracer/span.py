@@ -37,6 +37,7 @@ class Span:
         "_parent",
         "_previous",
         "_trace",
+        "_wire",
         "duration_ns",
         "error",
         "name",
@@ -66,6 +67,7 @@ class Span:
     _trace: LocalTrace
     _parent: Span | None
     _previous: Span | Context | None
+    _wire: str | None  # what kind of message on the wire the span stands for, if for one
 
     def finish(self, finish_time: float | None = None) -> None:
         """End the span, at *finish_time* (seconds since the epoch) or now; a second call changes nothing."""

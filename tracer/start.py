@@ -44,6 +44,7 @@ def start(
     span._trace = trace
     span._parent = parent
     span._previous = previous
+    span._wire = None
     # No call stands between reading and writing the count, so under the GIL no other thread can come between.
     trace.open += 1
     span.start_ns = monotonic_ns() + trace.clock_offset

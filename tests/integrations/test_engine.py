@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ddmiddleware import patch
-from ddmiddleware.integrations import TABLE, _http_client, _patching
+from ddmiddleware.integrations import TABLE, _call, _http_client, _traced
 from ddmiddleware.integrations._patching import Call, Integration
 from ddmiddleware.tracing import Span, Tracer, active, default_tracer, guarded
 from tests.integrations.examples import EXAMPLES
@@ -29,10 +29,10 @@ def broken(*args: Any, **kwargs: Any) -> Any:
 
 FAULTS: dict[str, tuple[Any, str]] = {
     "starting a span": (Tracer, "trace"),
-    "making a call": (_patching, "Call"),
-    "describing": (_patching.Call, "arg"),
+    "making a call": (_traced, "Call"),
+    "describing": (Call, "arg"),
     "a request's description": (_http_client, "sent"),
-    "injecting": (_patching, "inject_headers"),
+    "injecting": (_call, "inject_headers"),
     "reading the result": (_http_client, "answered"),
     "the error": (Span, "set_exc_info"),
     "the log fields": (Tracer, "get_log_correlation_context"),

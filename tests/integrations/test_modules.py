@@ -112,7 +112,7 @@ def test_many_threads_patch_and_import_at_once(root: Path, tmp_path: Path) -> No
         "for function in once:\n"
         "    inspect.unwrap(function, stop=lambda f: seen.append(getattr(f, '__code__', None)))\n"
         "seen = [code.co_filename for code in seen if code]\n"
-        "assert [name.endswith('_patching.py') for name in seen].count(True) == 3, seen\n"
+        "assert [name.endswith('_traced.py') for name in seen].count(True) == 3, seen\n"
         "assert [name.endswith('sqlite3.py') for name in seen].count(True) == 1, seen\n"
     )
     for _ in range(3):
