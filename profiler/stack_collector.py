@@ -1,0 +1,62 @@
+"""CPU and wall time by stack: the collector over one of the two samplers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ddmiddleware.profiling.activity import endpoints, forget
+from ddmiddleware.profiling.collector import Collector
+from ddmiddleware.profiling.python_sampler import PythonSampler
+from ddmiddleware.profiling.samples import Sample
+from ddmiddleware.tracing import Settings, Tracer, default_tracer
+
+
+class StackCollector(Collector):
+    """Samples what every thread and task does, and for which request."""
+
+    def __init__(self, settings: Settings, tracer: Tracer = default_tracer) -> None:
+        self._settings, self._tracer = settings, tracer
+        self._sampler = PythonSampler(settings, tracer)
+        self._running = False
+
+    def start(self) -> None:
+        """Begin to sample."""
+        endpoints.watch(self._tracer, self._settings)
+        self._sampler.start()
+        self._running = True
+
+    def stop(self) -> None:
+        """Sample no more; what was seen is kept until ``collect``."""
+        self._sampler.stop()
+        endpoints.leave()
+        self._running = False
+
+    def collect(self) -> Iterable[Sample]:
+        """Return the samples since the last call."""
+        yield from self._sampler.collect()
+        forget()
+
+    def before_fork(self) -> None:
+        """Let no thread of ours be alive while the process is copied."""
+        if self._running:
+            self._sampler.stop()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        if self._running:
+            self._sampler.start()
+
+    def after_fork_in_child(self) -> None:
+        """Forget what the parent saw, and be stopped."""
+        self._sampler.after_fork_in_child()
+        endpoints.leave()
+        endpoints.take()
+        self._running = False
+
+    def tags(self) -> Mapping[str, str]:
+        """Return which sampler it is."""
+        return {"sampler": self._sampler.kind}
+
+    def endpoint_counts(self) -> Mapping[str, int]:
+        """Return how many web requests ended since the last call, by endpoint."""
+        return endpoints.take()

@@ -1,0 +1,87 @@
+"""asyncio's tasks: which one runs, what the others wait for. uvloop's loops run the same tasks.
+
+Nothing is patched and no event-loop policy is needed: asyncio keeps the running task of each loop, and all tasks.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from types import CodeType
+from typing import Any
+
+from ddmiddleware.profiling.samples import Frame
+from ddmiddleware.profiling.stacks import Stack, frame_at
+
+TASKS_MAX = 50  # suspended ones looked at in one go; each stands for its share of the others
+MANY = 5_000  # above this, walking the set of all tasks costs so much that it is done less often
+
+Task = tuple[int, str]  # id, name
+
+
+def current() -> Task | None:
+    """Return the task that the calling thread runs, or None."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or asyncio._get_running_loop() is None:
+        return None
+    task = asyncio.current_task()
+    return None if task is None else (id(task), name_of(task))
+
+
+def labels(task: Task) -> dict[str, str | int]:
+    """Return the labels of *task*."""
+    return {"task id": task[0], "task name": task[1]}
+
+
+def running() -> dict[int, Any]:
+    """Return the running task of each thread that runs a loop, by the thread's ident."""
+    tasks = sys.modules.get("asyncio.tasks")
+    if tasks is None:
+        return {}
+    found = {}
+    for loop, task in list(tasks._current_tasks.items()):
+        ident = getattr(loop, "_thread_id", None)  # uvloop's loops do not show theirs
+        if ident is not None:
+            found[ident] = task
+    return found
+
+
+def suspended() -> tuple[list[tuple[Any, Stack]], float]:
+    """Return up to ``TASKS_MAX`` suspended tasks with what they wait in, and how many tasks each stands for."""
+    tasks = sys.modules.get("asyncio.tasks")
+    if tasks is None:
+        return [], 1.0
+    every: list[Any] = []
+    for name in ("_all_tasks", "_scheduled_tasks"):  # until Python 3.11, and after it
+        known = getattr(tasks, name, None)
+        if known is not None:
+            every += [task for task in (reference() for reference in list(known.data)) if task is not None]
+            break
+    every += list(getattr(tasks, "_eager_tasks", ()))
+    busy = {id(task) for task in tasks._current_tasks.values()}
+    waiting = [task for task in every if id(task) not in busy and not task.done()]
+    chosen = waiting if len(waiting) <= TASKS_MAX else random.sample(waiting, TASKS_MAX)
+    weight = len(waiting) / len(chosen) if chosen else 1.0
+    return [(task, await_chain(task.get_coro())) for task in chosen], weight
+
+
+def await_chain(awaitable: Any, depth: int = 64) -> Stack:
+    """Return where a suspended coroutine waits, leaf first."""
+    found: list[Frame] = []
+    while awaitable is not None and len(found) < depth:
+        for kind in ("cr", "gi", "ag"):
+            frame = getattr(awaitable, f"{kind}_frame", None)
+            if frame is not None:
+                code: CodeType = frame.f_code
+                found.append(frame_at(code, max(frame.f_lasti, 0)))
+                awaitable = getattr(awaitable, "gi_yieldfrom" if kind == "gi" else f"{kind}_await", None)
+                break
+        else:
+            break
+    return tuple(reversed(found))
+
+
+def name_of(task: Any) -> str:
+    """Return a task's name; not every class of task has one."""
+    get_name = getattr(task, "get_name", None)
+    return "" if get_name is None else str(get_name())
