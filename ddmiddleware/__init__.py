@@ -33,6 +33,7 @@ TABLE.update(
     otel=Row("opentelemetry.trace", "ddmiddleware.opentelemetry", on=False),
     pyramid=Row("pyramid.config", "ddmiddleware.pyramid"),
     quart=Row("quart.app", "ddmiddleware.quart"),
+    sanic=Row("sanic.app", "ddmiddleware.sanic"),
     starlette=Row("starlette.applications", "ddmiddleware.starlette"),
     tornado=Row("tornado.web", "ddmiddleware.tornado"),
 )

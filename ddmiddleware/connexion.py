@@ -27,8 +27,9 @@ integration = Integration("connexion", requires="connexion>=3.0", parts=(_routin
 class TraceMiddleware(asgi.TraceMiddleware):
     """Trace the requests of one application."""
 
-    def __init__(self, app: asgi.ASGIApp) -> None:
-        super().__init__(app, "connexion")
+    def __init__(self, app: asgi.ASGIApp, **hooks: Any) -> None:
+        """*hooks* are the keyword arguments of ``ddmiddleware.asgi.TraceMiddleware``."""
+        super().__init__(app, "connexion", **hooks)
         if default_settings["DD_TRACE_ENABLED"]:
             _routing.patch()
             starlette.routing.patch()

@@ -148,6 +148,40 @@ def _fail_litestar(names: Names, error: BaseException) -> None:
     _get_asgi(app)
 
 
+def _sanic_app(names: Names, view: Callable[[], Any]) -> Any:
+    """Return an application that begins with its first request."""
+    app = names["Sanic"]("test", configure_logging=False)
+    app.asgi = True
+    app.add_route(lambda _request: view(), "/", name="view")
+
+    async def serving(*connection: Any) -> None:
+        app.signalize(False)
+        app.finalize()
+        names["Sanic"].unregister_app(app)  # its name may be there once
+        await app(*connection)
+
+    return serving
+
+
+def _use_sanic(names: Names, recorder: Recorder) -> int:
+    recorder.take()
+    _get_asgi(_sanic_app(names, lambda: names["text"]("hello")))
+    return len(recorder.take())
+
+
+def _fail_sanic(names: Names, error: BaseException) -> None:
+    """Fail while the answer is sent: what a handler raises is answered."""
+
+    async def send(_message: Any) -> None:
+        raise error
+
+    async def main() -> None:
+        app = _sanic_app(names, lambda: names["text"]("hello"))
+        await app(scope(), Client(EMPTY).receive, send)
+
+    asyncio.run(main())
+
+
 ASYNC = {
     "aiohttp": (
         "from aiohttp.test_utils import make_mocked_request\n"
@@ -161,6 +195,7 @@ ASYNC = {
         _fail_litestar,
     ),
     "quart": ("from quart import Quart", _use_quart, _fail_quart),
+    "sanic": ("from sanic import Sanic, text", _use_sanic, _fail_sanic),
     "tornado": (
         "from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine\n"
         "from tornado.web import Application, RequestHandler",

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:starlette.middleware.wsgi is dep
 Imported = Callable[[str], Names]
 
 # otel is a bridge and no library whose calls are traced: tests/face/test_opentelemetry.py.
+LOOPS = ("aiohttp", "connexion", "futures", "litestar", "quart", "sanic", "starlette")
 ROWS = sorted(TABLE.keys() - {"otel"})
 OTHER_ROWS_OFF = {name: {other: False for other in TABLE if other != name} for name in TABLE}
 
@@ -236,7 +237,7 @@ def test_switched_off_altogether(root: Path) -> None:
 def test_the_applications_error_is_unchanged(
     name: str, kind: type[BaseException], imported: Imported, recorder: Recorder
 ) -> None:
-    if kind is KeyboardInterrupt and name in ("aiohttp", "connexion", "litestar", "quart", "starlette", "futures"):
+    if kind is KeyboardInterrupt and name in LOOPS:
         pytest.skip("asyncio and a pool's threads handle it in their own way")
     if name == "quart" and sys.version_info < (3, 11):
         pytest.skip("Quart 0.20, the last one for it, answers every error")
