@@ -15,6 +15,7 @@ from benchmarks.imports import measure_import
 from benchmarks.peers import ROOT, WORK
 from benchmarks.processes import Progress
 from benchmarks.report import PACKAGES, as_text, machine, results, verdict_table
+from benchmarks.served import measure_served
 from benchmarks.spans import measure_disabled, measure_spans
 from benchmarks.web import measure_requests
 
@@ -24,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[int, bool, Progress], Outcome]] = {
     "hold": measure_hold,
     "import": measure_import,
     "requests": measure_requests,
+    "served": measure_served,
     "down": measure_down,
 }
 

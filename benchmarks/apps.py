@@ -98,7 +98,7 @@ def _asgi_burst(application: Any) -> Callable[[int], None]:
     return lambda requests: loop.run_until_complete(serve(requests))
 
 
-def flask_burst() -> Callable[[int], None]:
+def flask_application() -> Any:
     """Build the Flask application."""
     from flask import Flask
 
@@ -108,7 +108,12 @@ def flask_burst() -> Callable[[int], None]:
     def hello(number: int) -> str:
         return f"Hello {number}"
 
-    return _wsgi_burst(application)
+    return application
+
+
+def flask_burst() -> Callable[[int], None]:
+    """Build the Flask application."""
+    return _wsgi_burst(flask_application())
 
 
 def starlette_burst() -> Callable[[int], None]:
