@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 
 from ddmiddleware.tracing.context import Context, LocalTrace
@@ -27,7 +27,15 @@ def start(
     /,
 ) -> Span: ...
 def start_inside(name: str, resource: str | None, span_type: str | None, open_max: int, /) -> Span | None: ...
-def to_redact(chunk: list[Span], harmless: set[str], quiet: set[str], statements: frozenset[str], /) -> list[Span]: ...
+def to_redact(
+    chunk: list[Span],
+    harmless: set[str],
+    quiet: set[str],
+    rules: Mapping[str, object],
+    statements: Mapping[str | None, Mapping[str, str]],
+    sql: frozenset[str],
+    /,
+) -> list[Span]: ...
 def encode(
     chunk: list[Span],
     strings: dict[str | None, bytes],

@@ -1,16 +1,30 @@
-/* Which spans of a chunk hold something to redact: the twin of what Redaction._redact (redaction.py) looks at first. */
+/* What is known of texts already, for a chunk's spans: the twin of what Redaction._redact (redaction.py) does with it.
+
+   Nothing here runs Python code: of texts that are str and nothing else, hashes and comparisons do not, and what a table
+   of texts does not hold is for Python to find out. A span is changed once all of it is known, or left to Python whole. */
 
 #include "_accelerator.h"
 
-/* Nothing here runs Python code: of texts that are str and nothing else, hashes and comparisons do not. */
+typedef struct {
+    PyObject *harmless, *quiet, *rules, *statements, *sql;
+} Known;
+
 static int
-is_known(PyObject *texts, PyObject *text)
+holds(PyObject *texts, PyObject *text)
 {
     return text != NULL && PyUnicode_CheckExact(text) && PySet_Contains(texts, text) == 1;
 }
 
+/* What *text* becomes by a table, borrowed; NULL where that is not known. */
+static PyObject *
+look_up(PyObject *table, PyObject *text)
+{
+    int possible = table != NULL && PyDict_Check(table) && text != NULL && PyUnicode_CheckExact(text);
+    return possible ? PyDict_GetItemWithError(table, text) : NULL;
+}
+
 static int
-are_keys_known(PyObject *keys, PyObject *map)
+are_keys_harmless(const Known *known, PyObject *map)
 {
     if (map == NULL || !PyDict_CheckExact(map)) {
         return 0;
@@ -18,51 +32,103 @@ are_keys_known(PyObject *keys, PyObject *map)
     Py_ssize_t position = 0;
     PyObject *key;
     while (PyDict_Next(map, &position, &key, NULL)) {
-        if (!is_known(keys, key)) {
+        if (!holds(known->harmless, key)) {
             return 0;
         }
     }
     return 1;
 }
 
+/* Look at every tag, or with *change* give every one its new value; returns how many have another one, or -1. */
 static int
-is_harmless(PyObject *span, PyObject *harmless, PyObject *quiet, PyObject *statements)
+look_at_tags(const Known *known, PyObject *tags, int change)
 {
-    if (!PyObject_TypeCheck(span, ddmiddleware_known.spans) || SLOT(span, _links) != Py_None ||
-        SLOT(span, _events) != Py_None) {
+    if (tags == NULL || !PyDict_CheckExact(tags)) {
+        return -1;
+    }
+    int others = 0;
+    Py_ssize_t position = 0;
+    PyObject *key, *value;
+    while (PyDict_Next(tags, &position, &key, &value)) {
+        if (holds(known->harmless, key)) {
+            continue;
+        }
+        PyObject *changed = look_up(look_up(known->rules, key), value);
+        if (changed == NULL) {
+            return -1;
+        }
+        if (changed != value) {
+            others++;
+            if (change && PyDict_SetItem(tags, key, changed) < 0) { /* the key is there: the table does not move */
+                return -1;
+            }
+        }
+    }
+    return others;
+}
+
+/* Returns whether the span is as it should be now. */
+static int
+is_redacted(PyObject *span, const Known *known)
+{
+    static PyObject *system; /* made once */
+    if (system == NULL && (system = PyUnicode_InternFromString("db.system")) == NULL) {
         return 0;
     }
-    PyObject *type = SLOT(span, span_type);
-    return (type == Py_None || (type != NULL && PyUnicode_CheckExact(type) && !is_known(statements, type))) &&
-           is_known(quiet, SLOT(span, name)) && is_known(quiet, SLOT(span, resource)) &&
-           are_keys_known(harmless, SLOT(span, _meta)) && are_keys_known(harmless, SLOT(span, _metrics));
+    if (!PyObject_TypeCheck(span, ddmiddleware_known.spans) || SLOT(span, _links) != Py_None ||
+        SLOT(span, _events) != Py_None || !holds(known->quiet, SLOT(span, name)) ||
+        !are_keys_harmless(known, SLOT(span, _metrics))) {
+        return 0;
+    }
+    PyObject *type = SLOT(span, span_type), *tags = SLOT(span, _meta), *resource = SLOT(span, resource);
+    if (type == NULL || (type != Py_None && !PyUnicode_CheckExact(type))) {
+        return 0;
+    }
+    int others = look_at_tags(known, tags, 0);
+    if (others < 0) {
+        return 0;
+    }
+    if (type != Py_None && holds(known->sql, type)) {
+        PyObject *named = PyDict_GetItemWithError(tags, system);
+        PyObject *changed = look_up(look_up(known->statements, named == NULL ? type : named), resource);
+        if (changed == NULL) {
+            return 0;
+        }
+        Py_INCREF(changed);
+        Py_SETREF(SLOT(span, resource), changed);
+    }
+    else if (!holds(known->quiet, resource)) {
+        return 0;
+    }
+    return others == 0 || look_at_tags(known, tags, 1) >= 0;
 }
 
 PyObject *
 ddmiddleware_to_redact(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs)
 {
-    enum { CHUNK, HARMLESS, QUIET, STATEMENTS, ALL };
+    enum { CHUNK, HARMLESS, QUIET, RULES, STATEMENTS, SQL, ALL };
     if (nargs != ALL || ddmiddleware_known.spans == NULL || !PySet_CheckExact(args[HARMLESS]) ||
-        !PySet_CheckExact(args[QUIET]) || !PyFrozenSet_CheckExact(args[STATEMENTS])) {
-        PyErr_SetString(PyExc_TypeError, "to_redact() takes a list, two sets and a frozenset");
+        !PySet_CheckExact(args[QUIET]) || !PyFrozenSet_CheckExact(args[SQL])) {
+        PyErr_SetString(PyExc_TypeError, "to_redact() takes a list, two sets, two dicts and a frozenset");
         return NULL;
     }
     if (!PyList_CheckExact(args[CHUNK])) {
         return Py_NewRef(args[CHUNK]);
     }
-    PyObject *found = PyList_New(0);
-    if (found == NULL) {
+    const Known known = {args[HARMLESS], args[QUIET], args[RULES], args[STATEMENTS], args[SQL]};
+    PyObject *left = PyList_New(0);
+    if (left == NULL) {
         return NULL;
     }
     for (Py_ssize_t index = 0; index < PyList_GET_SIZE(args[CHUNK]); index++) {
         PyObject *span = PyList_GET_ITEM(args[CHUNK], index);
-        if (!is_harmless(span, args[HARMLESS], args[QUIET], args[STATEMENTS])) {
+        if (!is_redacted(span, &known)) {
             PyErr_Clear(); /* a text that cannot be hashed for want of memory is one to look at */
-            if (PyList_Append(found, span) < 0) {
-                Py_DECREF(found);
+            if (PyList_Append(left, span) < 0) {
+                Py_DECREF(left);
                 return NULL;
             }
         }
     }
-    return found;
+    return left;
 }

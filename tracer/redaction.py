@@ -89,7 +89,7 @@ class Redaction:
     def _redact(self, spans: list[Span]) -> None:
         harmless, quiet, statements = self._harmless, self._quiet, self._statements
         if accelerator is not None:
-            spans = accelerator.to_redact(spans, harmless, quiet, _SQL)  # the others would pass all that follows
+            spans = accelerator.to_redact(spans, harmless, quiet, self._rules, statements, _SQL)  # the others are done
         for span in spans:
             if not harmless.issuperset(span._meta):
                 self._redact_tags(span._meta, span)
