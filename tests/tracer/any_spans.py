@@ -58,6 +58,23 @@ Spans = st.lists(
     ),
     max_size=4,
 )
+# Spans with what is redacted: a few keys and texts, so that they come again.
+_SECRETIVE = ["select 1", "select 'a' from b", "GET key", "http://a:b@c/?token=d", "ok", "", "Bearer abcdefgh"]
+_Cut = st.sampled_from(_SECRETIVE) | Text
+_CutKey = st.sampled_from(["http.url", "sql.query", "redis.raw_command", "error.message", "password", "db.system"])
+Secretive = st.lists(
+    st.fixed_dictionaries(
+        {
+            **{field: st.just(value) for field, value in PLAIN.items()},
+            "name": _Cut,
+            "resource": _Cut,
+            "span_type": st.sampled_from([None, "sql", "cassandra", "redis", "web"]) | Anything,
+            "_meta": st.dictionaries(_CutKey, _Cut | st.just("postgresql"), max_size=5),
+            "_metrics": st.none() | st.dictionaries(_CutKey, Number, max_size=2),
+        }
+    ),
+    max_size=3,
+)
 
 
 def made(trace: LocalTrace, chunk: list[dict[str, Any]], trace_id: Any) -> list[Span]:

@@ -19,7 +19,7 @@ from ddmiddleware.tracing.encoding import EncoderV05
 from ddmiddleware.tracing.guard import guard
 from ddmiddleware.tracing.redaction import Redaction
 from ddmiddleware.tracing.settings import Settings
-from tests.tracer.any_spans import PLAIN, SLOTS, Number, Spans, Text, made
+from tests.tracer.any_spans import PLAIN, SLOTS, Number, Secretive, Spans, Text, made
 from tests.tracer.anything import Anything, quick
 from tests.tracer.conftest import MakeTracer
 from tests.tracer.processes import run
@@ -159,9 +159,7 @@ def test_started_inside_alike(trace: LocalTrace) -> None:
     assert trace.open == 1
 
 
-@quick
-@given(st.lists(Spans, max_size=2))
-def test_any_spans_are_redacted_alike(trace: LocalTrace, chunks: list[list[dict[str, Any]]]) -> None:
+def _redacted_alike(trace: LocalTrace, chunks: list[list[dict[str, Any]]]) -> None:
     def redact() -> list[str]:
         cut = Redaction(Settings({}))
         seen = []
@@ -176,6 +174,18 @@ def test_any_spans_are_redacted_alike(trace: LocalTrace, chunks: list[list[dict[
         in_c = redact()
         patch.setattr(redaction, "accelerator", None)
         assert redact() == in_c
+
+
+@quick
+@given(st.lists(Spans, max_size=2))
+def test_any_spans_are_redacted_alike(trace: LocalTrace, chunks: list[list[dict[str, Any]]]) -> None:
+    _redacted_alike(trace, chunks)
+
+
+@quick
+@given(st.lists(Secretive, max_size=2))
+def test_secrets_are_redacted_alike(trace: LocalTrace, chunks: list[list[dict[str, Any]]]) -> None:
+    _redacted_alike(trace, chunks)
 
 
 @quick
