@@ -20,6 +20,11 @@ _SPELLINGS = {
     "distributed_tracing_enabled": "distributed_tracing",
     "trace_query_string": "query_string",
 }
+# Options of an integration that makes the spans of two services.
+_SERVICES = {
+    ("celery", "producer_service_name"): "celery_producer",
+    ("celery", "worker_service_name"): "celery_worker",
+}
 
 
 class _Pairs(MutableMapping[str, str]):
@@ -115,6 +120,9 @@ class IntegrationConfig:
         object.__setattr__(self, "http", _Http(self))
 
     def __getattr__(self, option: str) -> Any:
+        service = _SERVICES.get((self._options.name, option))
+        if service:
+            return options_of(service).service
         known = _SPELLINGS.get(option, option)
         if known in self._options.NAMES:
             return getattr(self._options, known)
@@ -124,7 +132,10 @@ class IntegrationConfig:
 
     def __setattr__(self, option: str, value: Any) -> None:
         known = _SPELLINGS.get(option, option)
-        if known in self._options.NAMES:
+        service = _SERVICES.get((self._options.name, option))
+        if service:
+            options_of(service).set("service", value)
+        elif known in self._options.NAMES:
             self._options.set(known, value)
         else:
             self._unknown[option] = value

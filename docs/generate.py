@@ -34,6 +34,8 @@ def settings() -> str:
         "`DD_REDIS_SERVICE=cache`. |",
         "| `DD_<NAME>_DISTRIBUTED_TRACING`, also `DD_<NAME>_DISTRIBUTED_TRACING_ENABLED` | true | Read and write trace "
         "headers, such as `DD_REQUESTS_DISTRIBUTED_TRACING=false`. |",
+        "| `DD_CELERY_PRODUCER_SERVICE`, `DD_CELERY_WORKER_SERVICE` | celery-producer, celery-worker | Services of the "
+        "spans of who sends tasks, and of who runs them. |",
     ]
     return "\n".join(lines) + "\n"
 

@@ -53,15 +53,23 @@ def _row(name: str, watches: str = "") -> Row:
 
 
 TABLE = {
+    "celery": _row("celery"),
     "futures": _row("futures", "concurrent.futures.thread"),
+    "gevent": _row("gevent"),
     "httpx": _row("httpx"),
+    "jinja2": _row("jinja2"),
+    "kombu": _row("kombu"),
     "logging": _row("logging"),
     "loguru": _row("loguru"),
+    "mako": _row("mako"),
     "redis": _row("redis"),
     "requests": _row("requests"),
     "sqlite3": _row("sqlite3"),
     "structlog": _row("structlog"),
+    "threading": _row("threading"),
 }
+# ddtrace has this one. There is nothing to patch: asyncio's tasks and callbacks take the active span along.
+_NEEDLESS = ("asyncio",)
 default_settings.components = (TABLE,)
 _wanted: set[str] = set()
 _watched: set[str] = set()
@@ -119,7 +127,7 @@ def patch(raise_errors: bool = False, **switches: bool) -> None:
 
     A name that is not supported is reported in one line; *raise_errors* raises ModuleNotFoundException instead.
     """
-    unknown = [name for name, on in switches.items() if on and name not in TABLE]
+    unknown = [name for name, on in switches.items() if on and name not in TABLE and name not in _NEEDLESS]
     if raise_errors and unknown:
         raise ModuleNotFoundException(f"there is no integration called {', '.join(unknown)}")
     if not default_settings["DD_TRACE_ENABLED"]:
@@ -150,7 +158,7 @@ def is_on(name: str) -> bool:
 
 
 def _check(name: str, on: bool) -> None:
-    if on and name not in TABLE:
+    if on and name not in TABLE and name not in _NEEDLESS:
         warn("there is no integration called %r; it is not traced", name)
 
 

@@ -40,6 +40,11 @@ class Call:
         """The positional arguments, without ``self``."""
         return self._args[self._first :]
 
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """The arguments passed by name."""
+        return self._kwargs
+
     def arg(self, position: int, name: str, default: Any = None) -> Any:
         """Return an argument, however the caller passed it; *position* does not count ``self``."""
         position += self._first

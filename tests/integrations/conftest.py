@@ -14,6 +14,7 @@ import pytest
 from ddmiddleware import unpatch
 from ddmiddleware.integrations import TABLE, is_on
 from ddmiddleware.tracing import active, default_settings, guarded
+from tests.integrations.rabbit_server import RabbitServer
 from tests.integrations.recorder import Recorder
 from tests.integrations.servers import HttpServer, RedisServer
 
@@ -44,6 +45,13 @@ def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A real server on a free port."""
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rabbit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
+    """A real RabbitMQ on a free port."""
+    with RabbitServer(tmp_path_factory.mktemp("rabbit")) as server:
         yield server
 
 

@@ -16,6 +16,8 @@ from ddmiddleware.tracing import default_tracer
 from tests.integrations.async_examples import ASYNC
 from tests.integrations.example import Example, Names
 from tests.integrations.examples_connexion import CONNEXION
+from tests.integrations.examples_messages import MESSAGES
+from tests.integrations.examples_threads import THREADS
 from tests.integrations.examples_wsgi import WSGI_EXAMPLES
 from tests.integrations.recorder import Recorder
 
@@ -250,6 +252,8 @@ EXAMPLES = {
     ),
     "fastapi": Example("from fastapi import FastAPI", _use_fastapi, _fail_fastapi),
     **WSGI_EXAMPLES,
+    **MESSAGES,
+    **THREADS,
     "futures": Example("from concurrent.futures import ThreadPoolExecutor", _use_futures, _fail_futures),
     "httpx": Example("from httpx import Client, MockTransport, get", _use_httpx, _fail_httpx),
     "logging": Example(
