@@ -21,6 +21,6 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
 @pytest.fixture(scope="module", autouse=True)
 def _what_is_old_stays_uncollected() -> None:
-    """Let a test that collects garbage look at what its module made only: all imported libraries take a quarter second."""
+    """Let a test that collects garbage look at what its module made: all that libraries made takes a quarter second."""
     gc.collect()
     gc.freeze()
