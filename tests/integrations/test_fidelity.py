@@ -95,6 +95,8 @@ FUNCTION_PROBES: dict[str, Callable[[Any], Any]] = {
 # connect is a built-in function, and what stands for it is not: it is a static method, which binds to nothing either.
 EXPECTED = {
     "sqlite3:connect": {"type", "static type", "isbuiltin", "ismethoddescriptor", "annotations", "self"},
+    # A function with a cache; what stands for it is a function with the methods of that cache.
+    "sanic.router:Router.get": {"type", "static type", "isfunction", "ismethoddescriptor"},
     # A descriptor, which leaves no frame behind; what it gives is a function.
     "structlog._base:BoundLoggerBase._process_event": {"static type"},
 }
