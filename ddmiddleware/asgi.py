@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
+from ddmiddleware import _servers
 from ddmiddleware._hooks import Hooks, RequestHook, ResponseHook, hooks
 from ddmiddleware._request import KEY, Request
 from ddmiddleware._websocket import Connection
@@ -67,6 +68,8 @@ class TraceMiddleware:
             excluded_urls=excluded_urls,
             header_tags=header_tags,
         )
+        with guarded:
+            _servers.integration.patch()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await serve(self.app, scope, receive, send, self._component, self._hooks)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ddmiddleware import wsgi
+from ddmiddleware import _servers, wsgi
 from ddmiddleware._request import KEY, Request
 from ddmiddleware.integrations import Integration
 from ddmiddleware.tracing import default_settings, guarded
 
-_routing = Integration("bottle")
+_routing = Integration("bottle", parts=(_servers.integration,))
 integration = Integration("bottle", requires="bottle>=0.12", parts=(_routing,))
 
 

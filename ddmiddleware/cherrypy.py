@@ -11,12 +11,12 @@ import sys
 from functools import partial
 from typing import Any
 
-from ddmiddleware import wsgi
+from ddmiddleware import _servers, wsgi
 from ddmiddleware._request import KEY, Request
 from ddmiddleware.integrations import Integration
 from ddmiddleware.tracing import default_settings, guarded
 
-_dispatch = Integration("cherrypy")
+_dispatch = Integration("cherrypy", parts=(_servers.integration,))
 integration = Integration("cherrypy", requires="cherrypy>=17", parts=(_dispatch,))
 
 

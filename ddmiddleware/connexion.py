@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ddmiddleware import asgi, starlette
+from ddmiddleware import _servers, asgi, starlette
 from ddmiddleware._request import KEY
 from ddmiddleware.integrations import Integration
 from ddmiddleware.tracing import default_settings
@@ -19,7 +19,7 @@ from ddmiddleware.tracing import default_settings
 # Where the template that the application itself is mounted under is kept: a key of the ASGI scope.
 _PREFIX = "ddmiddleware.connexion_prefix"
 
-_routing = Integration("connexion")
+_routing = Integration("connexion", parts=(_servers.integration,))
 # Connexion routes by Starlette's router.
 integration = Integration("connexion", requires="connexion>=3.0", parts=(_routing, starlette.routing))
 

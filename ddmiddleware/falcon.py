@@ -11,12 +11,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ddmiddleware import asgi, wsgi
+from ddmiddleware import _servers, asgi, wsgi
 from ddmiddleware._request import KEY, Request
 from ddmiddleware.integrations import Integration
 from ddmiddleware.tracing import default_settings, guarded
 
-_routing = Integration("falcon")
+_routing = Integration("falcon", parts=(_servers.integration,))
 integration = Integration("falcon", requires="falcon>=3.0", parts=(_routing,))
 
 

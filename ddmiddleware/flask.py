@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ddmiddleware import wsgi
+from ddmiddleware import _servers, wsgi
 from ddmiddleware._flask_steps import steps
 from ddmiddleware._request import KEY
 from ddmiddleware.integrations import Integration
@@ -19,7 +19,7 @@ from ddmiddleware.tracing import default_settings
 if TYPE_CHECKING:
     import flask
 
-_routing = Integration("flask")
+_routing = Integration("flask", parts=(_servers.integration,))
 integration = Integration("flask", requires="flask>=2.0", parts=(_routing, steps))
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ddmiddleware import asgi
+from ddmiddleware import _servers, asgi
 from ddmiddleware._request import KEY
 from ddmiddleware.integrations import Integration
 from ddmiddleware.tracing import default_settings
 
-_routing = Integration("litestar")
+_routing = Integration("litestar", parts=(_servers.integration,))
 integration = Integration("litestar", requires="litestar>=2.13", parts=(_routing,))
 
 

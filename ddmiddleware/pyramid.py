@@ -13,12 +13,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ddmiddleware import wsgi
+from ddmiddleware import _servers, wsgi
 from ddmiddleware._request import KEY, Request
 from ddmiddleware.integrations import Integration
 from ddmiddleware.tracing import default_settings, guarded
 
-_routing = Integration("pyramid")
+_routing = Integration("pyramid", parts=(_servers.integration,))
 integration = Integration("pyramid", requires="pyramid>=1.10", parts=(_routing,))
 
 # A key of an application's registry, which all its configurators share.

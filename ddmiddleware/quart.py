@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ddmiddleware import asgi
+from ddmiddleware import _servers, asgi
 from ddmiddleware._request import KEY, Request
 from ddmiddleware.integrations import Integration
 from ddmiddleware.tracing import default_settings
@@ -18,7 +18,7 @@ from ddmiddleware.tracing import default_settings
 if TYPE_CHECKING:
     import quart
 
-_routing = Integration("quart")
+_routing = Integration("quart", parts=(_servers.integration,))
 integration = Integration("quart", requires="quart>=0.19", parts=(_routing,))
 
 

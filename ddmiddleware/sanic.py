@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from ddmiddleware import asgi
+from ddmiddleware import _servers, asgi
 from ddmiddleware._arrival import begin
 from ddmiddleware._request import KEY, Request
 from ddmiddleware.integrations import Integration
@@ -25,7 +25,7 @@ from ddmiddleware.tracing import active, default_settings, guarded
 if TYPE_CHECKING:
     from sanic import Sanic
 
-_serving = Integration("sanic")
+_serving = Integration("sanic", parts=(_servers.integration,))
 integration = Integration("sanic", requires="sanic>=22.6", parts=(_serving,))
 
 _traced: set[Any] = set()  # Sanic has a registry of applications too, where they stay

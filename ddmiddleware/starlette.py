@@ -11,12 +11,12 @@ import sys
 from functools import partial
 from typing import Any
 
-from ddmiddleware import asgi
+from ddmiddleware import _servers, asgi
 from ddmiddleware._request import KEY
 from ddmiddleware.integrations import Integration, options_of
 from ddmiddleware.tracing import Context, Silence, Span, active, default_settings, default_tracer, guarded
 
-routing = Integration("starlette")
+routing = Integration("starlette", parts=(_servers.integration,))
 integration = Integration("starlette", requires="starlette>=0.20", parts=(routing,))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from ddmiddleware import _servers
 from ddmiddleware._hooks import Hooks, RequestHook, ResponseHook, hooks
 from ddmiddleware._request import KEY, Request
 from ddmiddleware.tracing import (
@@ -61,6 +62,8 @@ class TraceMiddleware:
             excluded_urls=excluded_urls,
             header_tags=header_tags,
         )
+        with guarded:
+            _servers.integration.patch()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         return serve(self.app, environ, start_response, self._component, self._hooks)
@@ -156,9 +159,11 @@ READER = _Environ()
 
 def _responding(request: Request, start_response: StartResponse) -> StartResponse:
     def responding(status: str, *rest: Any, **named: Any) -> Any:
+        # Before we note it: with exc_info it raises where another status went out already.
+        write = start_response(status, *rest, **named)
         with guarded:
             request.answered(int(status[:3]), rest[0] if rest else named.get("response_headers", ()))
-        return start_response(status, *rest, **named)
+        return write
 
     return responding
 
@@ -252,3 +257,8 @@ class _SizedBody(_Body):
 
     def __len__(self) -> int:
         return len(self._body)  # type: ignore[arg-type]
+
+
+# Here, because what an application imports before uWSGI forks is this, patched or explicit.
+with guarded:
+    _servers.watch_uwsgi()

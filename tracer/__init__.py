@@ -19,6 +19,7 @@ from ddmiddleware.tracing.process import (
     exit_deadline,
     forks_wait,
     keep_interrupt,
+    notice_fork,
     runtime_id,
 )
 from ddmiddleware.tracing.settings import Settings, parsed
@@ -93,6 +94,7 @@ __all__ = [
     "inject_headers",
     "loop_meter",
     "may_propagate_to",
+    "notice_fork",
     "open_redaction",
     "parsed",
     "reach",

@@ -105,6 +105,12 @@ def _forked_in_child() -> None:
     _call(_after_fork_in_child)
 
 
+def notice_fork() -> None:
+    """Do what a forked child does, if nobody told Python that this is one."""
+    if process.pid != os.getpid():
+        _forked_in_child()
+
+
 def _call(callbacks: list[Callable[[], None]]) -> None:
     for callback in callbacks:
         with guard:

@@ -5,17 +5,23 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ddmiddleware import asgi, wsgi
+from ddmiddleware import _servers, asgi, wsgi
 from ddmiddleware.django import caches, channels, client, databases, options, rest, routing, templates, users, views
 from ddmiddleware.integrations import Integration
-from ddmiddleware.tracing import default_settings, default_tracer, guarded
 
 # Their switches are read when they are patched: what is off stays unpatched, and costs nothing.
 _SWITCHED = (users.integration, views.middleware, views.views, templates.integration, caches.integration)
 integration = Integration(
     "django",
     requires="django>=4.2",
-    parts=(routing.integration, *_SWITCHED, databases.integration, rest.integration, channels.integration),
+    parts=(
+        routing.integration,
+        *_SWITCHED,
+        databases.integration,
+        rest.integration,
+        channels.integration,
+        _servers.integration,
+    ),
 )
 
 
@@ -44,21 +50,6 @@ def call_async(original: Any) -> Any:
 # Django's test client calls no server's handler, but this.
 integration.replaces("django.test.client:ClientHandler.get_response")(client.respond)
 integration.replaces("django.test.client:AsyncClientHandler.get_response_async")(client.respond_async)
-
-
-# uvicorn leaves by the signal that ended it, so no exit handlers run; and Django has no lifespan, whose end is the last
-# moment elsewhere.
-@integration.replaces("uvicorn.server:Server.shutdown")
-def shutdown(original: Any) -> Any:
-    async def shutting_down(self: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return await original(self, *args, **kwargs)
-        finally:
-            with guarded:
-                if integration.patched:
-                    default_tracer.flush(default_settings["DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS"])
-
-    return shutting_down
 
 
 # Both, because a command has no handler, and not every handler's program calls django.setup().

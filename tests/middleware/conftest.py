@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ddmiddleware import django, fastapi, flask, patch, starlette, unpatch
+from ddmiddleware import _servers, django, fastapi, flask, patch, starlette, unpatch
 from ddmiddleware.integrations import TABLE, _options
 from ddmiddleware.tracing import active, default_settings, guarded
 from tests.django_project import set_up
@@ -39,6 +39,7 @@ def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         integration = getattr(sys.modules.get(row.loads), "integration", None)
         if integration is not None:
             integration.unpatch()
+    _servers.integration.unpatch()
     default_settings._values.clear()
     for options in _options._all.values():
         options._in_code.clear()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import io
 import sys
 from collections.abc import Iterator
 from typing import Any
+from wsgiref.handlers import SimpleHandler
 from wsgiref.util import FileWrapper
 from wsgiref.validate import validator
 
@@ -96,6 +98,24 @@ def test_exc_info_is_the_error(recorder: Recorder) -> None:
 
     assert ask_wsgi(TraceMiddleware(app)).status == 500
     assert recorder.take() == [span("wsgi", None, "/", 500, tags=failed(error))]
+
+
+def test_a_second_status_that_comes_too_late_was_never_sent(recorder: Recorder) -> None:
+    """PEP 3333: where headers went out, the server raises what it is given."""
+    error = MissingError("missing")
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"first"
+        try:
+            raise error
+        except MissingError:
+            start_response("500 Oops", [], sys.exc_info())
+
+    handler = SimpleHandler(io.BytesIO(), out := io.BytesIO(), io.StringIO(), environ())
+    handler.run(TraceMiddleware(app))
+    assert out.getvalue().startswith(b"HTTP/1.0 200 OK")
+    assert recorder.take() == [{**span("wsgi", None, "/", 200, tags=failed(error)), "error": 1}]
 
 
 def test_an_exception_that_leaves_is_the_same_object(recorder: Recorder) -> None:

@@ -6,6 +6,7 @@ import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,13 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from tests.recording_agent import Spans
+import pytest
+
+from tests.recording_agent import RecordingAgent, Spans
 from tests.tracer.processes import environment
 
 WAIT_S = 30.0
 BIN = Path(sys.executable).parent
 RUN = str(BIN / "ddmiddleware-run")
-_ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
+_ADDRESS = re.compile(r"(?:http://|TCP address )127\.0\.0\.1:(\d+)")
 
 FLASK = """
 import os
@@ -54,6 +57,24 @@ async def pid(request):
 
 app = Starlette(routes=[Route("/pid/{number:int}", pid)])
 """
+# The same ones, traced by explicit middleware.
+FLASK_TRACED = """
+from ddmiddleware.flask import TraceMiddleware
+from shop import app
+
+TraceMiddleware(app)
+"""
+STARLETTE_TRACED = """
+from cafe import app
+from ddmiddleware.starlette import TraceMiddleware
+
+app = TraceMiddleware(app)
+"""
+# How a server is started, and what is appended to the name of the application's module.
+WAYS = pytest.mark.parametrize(("run", "traced"), [((RUN,), ""), ((), "_traced")], ids=["run", "explicit"])
+
+
+FLASK_ROUTE, STARLETTE_ROUTE = "GET /pid/<int:number>", "GET /pid/{number:int}"
 
 
 class Server:
@@ -62,6 +83,8 @@ class Server:
     def __init__(self, folder: Path, agent_url: str, *command: str, **environ: str) -> None:
         (folder / "shop.py").write_text(FLASK)
         (folder / "cafe.py").write_text(STARLETTE)
+        (folder / "shop_traced.py").write_text(FLASK_TRACED)
+        (folder / "cafe_traced.py").write_text(STARLETTE_TRACED)
         variables = environment(agent_url, **{"DD_TRACE_WRITER_INTERVAL_SECONDS": "60", **environ})
         variables["PATH"] = f"{BIN}{os.pathsep}{variables['PATH']}"
         self.lines: list[str] = []
@@ -117,12 +140,30 @@ class Server:
         assert answer.status == 200, (answer.status, body, self.output)
         return body
 
+    def wait_until_it_listens(self) -> None:
+        """Wait for the first connection that is taken; some servers say sooner that they serve."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.port, WAIT_S), self.output
+
+        def connects() -> bool:
+            with socket.socket() as client:
+                return client.connect_ex(("127.0.0.1", self.port)) == 0
+
+        until(connects)
+
     def serve(self, count: int, first: int = 1) -> list[tuple[int, int]]:
         """Make *count* requests, 8 at a time; return which process served which trace."""
         numbers = range(first, first + count)
         with ThreadPoolExecutor(8) as pool:
             pids = pool.map(lambda number: int(self.get(f"/pid/{number}", number)), numbers)
             return sorted(zip(pids, numbers, strict=True))
+
+    def serve_by(self, workers: int) -> list[tuple[int, int]]:
+        """Make requests until each of *workers* processes has served some; return which served which trace."""
+        answered: list[tuple[int, int]] = []
+        while len({pid for pid, _ in answered}) < workers:
+            answered += self.serve(40, len(answered) + 1)
+        return sorted(answered)
 
     def children(self) -> list[int]:
         """Return the ids of its child processes."""
@@ -149,6 +190,16 @@ class Server:
 def served(spans: Spans) -> list[tuple[int, int]]:
     """Return which process sent which trace, as ``Server.serve`` does."""
     return sorted((int(span["metrics"]["process_id"]), span["trace_id"]) for span in spans if "request" in span["name"])
+
+
+def check(agent: RecordingAgent, answered: list[tuple[int, int]], output: str, resource: str) -> None:
+    """Each request has one span, from the process that served it; no two have an id in common, and we said nothing."""
+    assert served(agent.spans) == answered, output
+    assert len(agent.spans) == len(answered) == len({span["span_id"] for span in agent.spans})
+    assert {span["resource"] for span in agent.spans} == {resource}
+    assert {span["service"] for span in agent.spans} == {"shop"}
+    assert len({span["meta"]["runtime-id"] for span in agent.spans}) == len({pid for pid, _ in answered})
+    assert not re.search("Traceback|internal error|ddmiddleware:", output), output
 
 
 def threads(pid: int) -> int:

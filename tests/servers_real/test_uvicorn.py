@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.recording_agent import RecordingAgent, plain
-from tests.servers_real.servers import RUN, Server, served
+from tests.servers_real.servers import FLASK_ROUTE, RUN, STARLETTE_ROUTE, WAYS, Server, check, served
 from tests.tracer.expected import root
 
 UVICORN = ("uvicorn", "--port", "0", "cafe:app")
@@ -25,6 +25,42 @@ def test_sigterm_loses_nothing(agent: RecordingAgent, tmp_path: Path, command: t
         assert server.stop() in (0, -signal.SIGTERM), server.output
         assert "Traceback" not in server.output
     assert served(agent.spans) == answered
+
+
+BARE = """
+import os
+from ddmiddleware.asgi import TraceMiddleware
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
+
+app = TraceMiddleware(app)
+"""
+
+
+@WAYS
+def test_workers(agent: RecordingAgent, tmp_path: Path, run: tuple[str, ...], traced: str) -> None:
+    command = (*UVICORN[:-1], "--workers", "2", f"cafe{traced}:app")
+    with Server(tmp_path, agent.url, *run, *command) as server:
+        server.wait_for("startup complete", 2)
+        answered = server.serve_by(2)
+        assert server.stop() == 0, server.output
+        output = server.output
+    check(agent, answered, output, STARLETTE_ROUTE)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_without_a_lifespan(agent: RecordingAgent, tmp_path: Path, workers: int) -> None:
+    """Of which the application knows nothing, so that its end tells nobody of the server's."""
+    (tmp_path / "bare.py").write_text(BARE)
+    with Server(tmp_path, agent.url, *UVICORN[:-1], "--workers", str(workers), "bare:app") as server:
+        server.wait_for("startup complete", workers)
+        answered = server.serve_by(workers)
+        assert server.stop() in (0, -signal.SIGTERM), server.output
+        output = server.output
+    check(agent, answered, output, "GET")
 
 
 def test_what_uvicorn_serves_is_one_whole_span(agent: RecordingAgent, tmp_path: Path) -> None:
@@ -70,12 +106,12 @@ def test_a_client_that_hangs_up(agent: RecordingAgent, tmp_path: Path) -> None:
 
 
 def test_flask_run(agent: RecordingAgent, tmp_path: Path) -> None:
-    """It handles no SIGTERM, and dies of it with what waits; SIGINT ends it properly."""
+    """It handles no SIGTERM, and dies of it as before, with nothing that waits."""
     with Server(tmp_path, agent.url, RUN, *FLASK) as server:
         answered = server.serve(40)
-        server.stop(signal.SIGINT)
-    assert served(agent.spans) == answered
-    assert {span["resource"] for span in agent.spans} == {"GET /pid/<int:number>"}
+        assert server.stop() == -signal.SIGTERM
+        output = server.output
+    check(agent, answered, output, FLASK_ROUTE)
 
 
 def test_flask_runs_its_reloader(agent: RecordingAgent, tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.recording_agent import RecordingAgent, plain
-from tests.servers_real.servers import RUN, Server
+from tests.servers_real.servers import FLASK_ROUTE, RUN, WAYS, Server, check
 from tests.tracer.expected import root
 
 CHERRYPY = """
@@ -67,7 +68,7 @@ def test_one_whole_span(agent: RecordingAgent, tmp_path: Path, name: str, code: 
     with Server(tmp_path, agent.url, RUN, "waitress-serve", "--listen=127.0.0.1:0", "front:app") as server:
         assert server.get("/pid/7") == "pid 7"
         url = f"http://127.0.0.1:{server.port}/pid/7"
-        server.stop(signal.SIGINT)  # SIGTERM is nothing that it handles
+        server.stop()
         assert "Traceback" not in server.output
     given = {"resource": f"GET {tags.get('http.route')}", **tags}
     resource = given.pop("resource")
@@ -81,3 +82,62 @@ def test_one_whole_span(agent: RecordingAgent, tmp_path: Path, name: str, code: 
     }
     expected = root(f"{name}.request", meta=meta, metrics={"_dd.measured": 1}, resource=resource, type="web")
     assert plain(agent.spans) == [expected]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("listen", [1, 2])
+@WAYS
+def test_nothing_is_lost(
+    agent: RecordingAgent, tmp_path: Path, run: tuple[str, ...], traced: str, listen: int, number: int
+) -> None:
+    """It handles no SIGTERM, and ends of it as it would without us."""
+    command = ("waitress-serve", *["--listen=127.0.0.1:0"] * listen, f"shop{traced}:app")
+    with Server(tmp_path, agent.url, *run, *command) as server:
+        answered = server.serve(40)
+        assert server.stop(number) == (-number if number == signal.SIGTERM else 0), server.output
+        output = server.output
+    check(agent, answered, output, FLASK_ROUTE)
+
+
+SIGNALS = """
+import os, signal, sys
+import flask, waitress
+from ddmiddleware.flask import TraceMiddleware
+
+%s
+app = flask.Flask("shop")
+TraceMiddleware(app)
+
+@app.get("/child")
+def child():
+    pid = os.fork()
+    if not pid:
+        os._exit(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+    return str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+server = waitress.create_server(app, listen="127.0.0.1:0")
+print(f"http://127.0.0.1:{server.effective_port}", flush=True)
+server.run()
+print("waitress has returned")
+"""
+
+
+def test_a_child_does_not_wait_for_its_end(agent: RecordingAgent, tmp_path: Path) -> None:
+    with _signals(agent, tmp_path, "") as server:
+        assert server.get("/child") == "1"
+        assert server.stop() == -signal.SIGTERM
+    assert [span["resource"] for span in agent.spans] == ["GET /child"]
+
+
+def test_the_applications_own_handler_stays(agent: RecordingAgent, tmp_path: Path) -> None:
+    with _signals(agent, tmp_path, "signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))") as server:
+        assert server.get("/child") == "0"
+        # waitress takes SystemExit for an interrupt, and returns.
+        assert server.stop() == 0
+        assert "waitress has returned" in server.output
+    assert [span["resource"] for span in agent.spans] == ["GET /child"]
+
+
+def _signals(agent: RecordingAgent, folder: Path, line: str) -> Server:
+    (folder / "signals.py").write_text(SIGNALS % line)
+    return Server(folder, agent.url, sys.executable, "signals.py")
