@@ -96,7 +96,9 @@ FUNCTION_PROBES: dict[str, Callable[[Any], Any]] = {
 EXPECTED = {
     "sqlite3:connect": {"type", "static type", "isbuiltin", "ismethoddescriptor", "annotations", "self"},
     # A function with a cache; what stands for it is a function with the methods of that cache.
-    "sanic.router:Router.get": {"type", "static type", "isfunction", "ismethoddescriptor"},
+    "sanic.router:Router.get": {"type", "static type", "isfunction", "ismethoddescriptor", "class members"},
+    # Which is another name of _full_lookup, by which pickle does not find what stands here.
+    "sanic.handlers:ErrorHandler._lookup": {"pickle", "pickled"},
     # A descriptor, which leaves no frame behind; what it gives is a function.
     "structlog._base:BoundLoggerBase._process_event": {"static type"},
 }
@@ -147,8 +149,8 @@ def test_nothing_looks_different(name: str, path: str) -> None:
     assert getattr(*resolve(path)) is not before or path in OPTIONAL
     function_patched, owner_patched = look(path)
     differences = {key for key, value in function_patched.items() if value != function[key]}
+    differences |= {f"class {key}" for key, value in owner_patched.items() if value != owner[key]}
     assert differences == EXPECTED.get(path, set())
-    assert owner_patched == owner
     unpatch(name)
     assert look(path) == (function, owner)
     assert getattr(*resolve(path)) is before
