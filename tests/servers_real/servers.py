@@ -85,7 +85,9 @@ class Server:
         (folder / "cafe.py").write_text(STARLETTE)
         (folder / "shop_traced.py").write_text(FLASK_TRACED)
         (folder / "cafe_traced.py").write_text(STARLETTE_TRACED)
-        variables = environment(agent_url, **{"DD_TRACE_WRITER_INTERVAL_SECONDS": "60", **environ})
+        # On a busy machine the usual 0.8 seconds are over before four workers have sent what they have.
+        defaults = {"DD_TRACE_WRITER_INTERVAL_SECONDS": "60", "DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS": "20"}
+        variables = environment(agent_url, **{**defaults, **environ})
         variables["PATH"] = f"{BIN}{os.pathsep}{variables['PATH']}"
         self.lines: list[str] = []
         self.port = 0
