@@ -53,9 +53,11 @@ def _row(name: str, watches: str = "") -> Row:
 
 
 TABLE = {
+    "aiohttp_client": _row("aiohttp_client", "aiohttp.client"),
     "celery": _row("celery"),
     "futures": _row("futures", "concurrent.futures.thread"),
     "gevent": _row("gevent"),
+    "httplib": _row("httplib", "http.client"),
     "httpx": _row("httpx"),
     "jinja2": _row("jinja2"),
     "kombu": _row("kombu"),
@@ -67,6 +69,8 @@ TABLE = {
     "sqlite3": _row("sqlite3"),
     "structlog": _row("structlog"),
     "threading": _row("threading"),
+    "urllib": _row("urllib", "urllib.request"),
+    "urllib3": _row("urllib3"),
 }
 # ddtrace has this one. There is nothing to patch: asyncio's tasks and callbacks take the active span along.
 _NEEDLESS = ("asyncio",)

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import MutableMapping
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+from ddmiddleware.integrations._options import Options
 from ddmiddleware.integrations._patching import Call
-from ddmiddleware.tracing import INJECTED_MARK, default_settings, default_tracer, may_propagate_to
+from ddmiddleware.tracing import (
+    INJECTED_MARK,
+    Span,
+    active,
+    default_settings,
+    default_tracer,
+    inject_headers,
+    may_propagate_to,
+)
 
+WIRE = "http"
 _REMEMBERED_MAX = 1000
+_PORTS = {"http": 80, "https": 443}
 # The latest headers of ours: the one that differs from span to span, and the names of all that went with it.
 _injected: OrderedDict[str, tuple[str, ...]] = OrderedDict()
 _sent: OrderedDict[int, int] = OrderedDict()  # the latest spans, each with the id of its request's headers
@@ -21,12 +32,8 @@ def sent(call: Call, method: str, url: str, headers: MutableMapping[str, str] | 
     The resource is ``METHOD host``, for a raw path would give every request its own; ``http.url`` goes without
     credentials, query and fragment.
     """
-    parts = urlsplit(url)
+    parts, port = _split(url)
     host = parts.hostname or ""
-    try:
-        port = parts.port
-    except ValueError:
-        port = None
     address = f"[{host}]" if ":" in host else host
     if port:
         address = f"{address}:{port}"
@@ -40,10 +47,28 @@ def sent(call: Call, method: str, url: str, headers: MutableMapping[str, str] | 
         _send(call, host, headers)
 
 
+def _split(url: str) -> tuple[SplitResult, int | None]:
+    """Return the parts of a URL and its port; of one that cannot be read there is little to tell."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return SplitResult("", "", url.partition("?")[0].rpartition("@")[2], "", ""), None
+    try:
+        return parts, parts.port
+    except ValueError:
+        return parts, None
+
+
+def origin(scheme: str, host: str, port: int | None) -> str:
+    """Return the start of a URL, without the port that its scheme means anyway."""
+    host = f"[{host}]" if ":" in host and host[:1] != "[" else host
+    return f"{scheme}://{host}" if port in (None, _PORTS.get(scheme)) else f"{scheme}://{host}:{port}"
+
+
 def joined(call: Call, url: str, headers: MutableMapping[str, str]) -> None:
     """Add the headers of the outer library's span to its request, unless it has done so itself."""
     if call.span.span_id not in _sent:
-        _send(call, urlsplit(url).hostname or "", headers)
+        _send(call, _split(url)[0].hostname or "", headers)
 
 
 def _send(call: Call, host: str, headers: MutableMapping[str, str]) -> None:
@@ -67,6 +92,20 @@ def _inject(call: Call, host: str, headers: MutableMapping[str, str]) -> None:
         _injected[headers.get(INJECTED_MARK, "")] = names
         if len(_injected) > _REMEMBERED_MAX:
             _injected.popitem(last=False)
+
+
+def carry(options: Options, url: str, headers: MutableMapping[str, str]) -> None:
+    """Add the headers of the active span to a request that nobody has sent before."""
+    span = default_tracer.current_span()
+    host = _split(url)[0].hostname or ""
+    if span is not None and options.distributed_tracing and may_propagate_to(host):
+        inject_headers(span.context, headers)
+
+
+def is_sent() -> bool:
+    """Return whether the active span is of a request whose headers are already those to send: nothing is left to do."""
+    span = active.get()
+    return type(span) is Span and span._wire == WIRE and span.duration_ns is None and span.span_id in _sent
 
 
 def is_hop(headers: MutableMapping[str, str]) -> bool:

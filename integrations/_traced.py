@@ -61,6 +61,24 @@ class Traced:
         self._join = join
         return join
 
+    def begin(self, *args: Any, **kwargs: Any) -> Call | None:
+        """Begin a method's call that ends elsewhere, in a callback or another method; the active span stays as it is.
+
+        What is returned is handed to ``end`` or ``fail``, once; where it is None, there is no span.
+        """
+        outside = active.get()
+        call = self._begin(args, kwargs, 1)
+        active.set(outside)
+        return call
+
+    def end(self, call: Call, result: Any) -> None:
+        """End a call that ``begin`` began, with its result."""
+        self._succeeded(call, result)
+
+    def fail(self, call: Call, error: BaseException) -> None:
+        """End a call that ``begin`` began, with its error."""
+        self._failed(call, error)
+
     def wrapper(self, original: Any, *, method: bool = True) -> Any:
         """Return a function of the same kind as *original* that makes a span around each call of it."""
         first = 1 if method else 0

@@ -11,8 +11,12 @@ Names = dict[str, Any]
 
 
 class Example(NamedTuple):
-    """*imports* are executed into names; *use* returns how often the call was traced; *fail* raises the error given."""
+    """*imports* are executed into names; *use* returns how often the call was traced; *fail* raises the error given.
+
+    *over* are the integrations whose spans stand for the call where this one is off.
+    """
 
     imports: str
     use: Callable[[Names, Recorder], int]
     fail: Callable[[Names, BaseException], None]
+    over: tuple[str, ...] = ()

@@ -16,21 +16,15 @@ from ddmiddleware.tracing import default_tracer
 from tests.integrations.async_examples import ASYNC
 from tests.integrations.example import Example, Names
 from tests.integrations.examples_connexion import CONNEXION
+from tests.integrations.examples_http import HTTP_EXAMPLES, refused
 from tests.integrations.examples_messages import MESSAGES
 from tests.integrations.examples_threads import THREADS
 from tests.integrations.examples_wsgi import WSGI_EXAMPLES
 from tests.integrations.recorder import Recorder
 
 
-def _refused(call: Callable[[], object], recorder: Recorder) -> int:
-    recorder.take()
-    with contextlib.suppress(Exception):
-        call()
-    return len(recorder.take())
-
-
 def _use_requests(names: Names, recorder: Recorder) -> int:
-    return _refused(lambda: names["get"]("http://127.0.0.1:1/"), recorder)
+    return refused(lambda: names["get"]("http://127.0.0.1:1/"), recorder)
 
 
 def _fail_requests(names: Names, error: BaseException) -> None:
@@ -46,7 +40,7 @@ def _fail_requests(names: Names, error: BaseException) -> None:
 
 
 def _use_httpx(names: Names, recorder: Recorder) -> int:
-    return _refused(lambda: names["get"]("http://127.0.0.1:1/", trust_env=False), recorder)
+    return refused(lambda: names["get"]("http://127.0.0.1:1/", trust_env=False), recorder)
 
 
 def _fail_httpx(names: Names, error: BaseException) -> None:
@@ -59,7 +53,7 @@ def _fail_httpx(names: Names, error: BaseException) -> None:
 
 def _use_redis(names: Names, recorder: Recorder) -> int:
     client = names["Redis"](port=1, retry=names["Retry"](names["NoBackoff"](), 0))
-    return _refused(client.ping, recorder)
+    return refused(client.ping, recorder)
 
 
 def _fail_redis(names: Names, error: BaseException) -> None:
@@ -255,6 +249,7 @@ EXAMPLES = {
     **MESSAGES,
     **THREADS,
     "futures": Example("from concurrent.futures import ThreadPoolExecutor", _use_futures, _fail_futures),
+    **HTTP_EXAMPLES,
     "httpx": Example("from httpx import Client, MockTransport, get", _use_httpx, _fail_httpx),
     "logging": Example(
         "from logging import getLogger, getLogRecordFactory, setLogRecordFactory", _use_logging, _fail_logging
@@ -266,7 +261,10 @@ EXAMPLES = {
         _fail_redis,
     ),
     "requests": Example(
-        "from requests import Session, get\nfrom requests.adapters import HTTPAdapter", _use_requests, _fail_requests
+        "from requests import Session, get\nfrom requests.adapters import HTTPAdapter",
+        _use_requests,
+        _fail_requests,
+        over=("urllib3", "httplib"),
     ),
     "sqlite3": Example("from sqlite3 import connect", _use_sqlite3, _fail_sqlite3),
     "starlette": Example(

@@ -33,5 +33,6 @@ def failed(error: BaseException) -> dict[str, str]:
     """Return the tags that say that a span failed with *error*."""
     kind = f"{type(error).__module__}.{type(error).__qualname__}"
     text = str(error)
-    last_line = (f"{kind}: {text}" if text else kind).rstrip().rpartition("\n")[2]
+    shown = kind.removeprefix("builtins.")
+    last_line = (f"{shown}: {text}" if text else shown).rstrip().rpartition("\n")[2]
     return {"error.type": kind, "error.message": text, "error.stack": last_line}

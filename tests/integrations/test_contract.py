@@ -186,7 +186,7 @@ def owner_of(replacement: Any) -> Any:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_switched_off_by_keyword(name: str, imported: Imported, recorder: Recorder) -> None:
-    patch_all(**{name: False})
+    patch_all(**dict.fromkeys((name, *EXAMPLES[name].over), False))
     assert [row for row in ROWS if not is_on(row)] == [name]
     unpatch()
     assert EXAMPLES[name].use(imported(name), recorder) == 0
@@ -212,7 +212,8 @@ def test_switched_by_the_environment(name: str, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("name", ROWS)
 def test_the_environment_of_a_real_process(name: str, root: Path) -> None:
     code = f"patch_all()\nprint(EXAMPLES[{name!r}].use(imported({name!r}), recorder))"
-    assert python(root, code, **{f"DD_TRACE_{name.upper()}_ENABLED": "false", "DD_PATCH_MODULES": "logging:true"}) == 0
+    off = {f"DD_TRACE_{each.upper()}_ENABLED": "false" for each in (name, *EXAMPLES[name].over)}
+    assert python(root, code, **off, DD_PATCH_MODULES="logging:true") == 0
 
 
 def test_switched_off_altogether(root: Path) -> None:

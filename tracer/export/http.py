@@ -113,6 +113,7 @@ class Connection:
             raise TimeoutError("no time left")
         if self._http is None:
             self._http = self._open(timeout)
+            vars(self._http)["_ddmiddleware_own"] = True  # no span is made of what takes spans away
         http = self._http
         http.timeout = timeout
         http.response_class = partial(_response, time.monotonic() + timeout)  # type: ignore[assignment]  # it is called

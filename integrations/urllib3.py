@@ -1,0 +1,57 @@
+"""HTTP requests made with urllib3.
+
+https://urllib3.readthedocs.io
+"""
+
+from typing import Any
+
+from ddmiddleware.integrations import _http_client
+from ddmiddleware.integrations._patching import Call, Integration
+
+integration = Integration("urllib3", requires="urllib3>=1.26", service="urllib3", kind="client", wire=_http_client.WIRE)
+
+_HEADERS, _RETRIES = 3, 4
+
+
+def _retried(_pool: Any, *args: Any, **kwargs: Any) -> bool:
+    """Return whether this is a retry or a redirect of a request that was sent already."""
+    retries = args[_RETRIES] if len(args) > _RETRIES else kwargs.get("retries")
+    return bool(getattr(retries, "history", ()))
+
+
+# A pool's urlopen, because managers, requests and helpers all end there; for a retry or a redirect it calls itself, and
+# each is a request of its own, with headers of its own span, within the first.
+@integration.traces(
+    "urllib3.connectionpool:HTTPConnectionPool.urlopen", name="urllib3.request", type="http", again=_retried
+)
+def request(call: Call) -> None:
+    headers = _own_headers(call)
+    _http_client.sent(call, str(call.arg(0, "method", "")).upper(), _url(call), headers)
+
+
+@request.within
+def join(call: Call) -> None:
+    if not _http_client.is_sent():
+        _http_client.joined(call, _url(call), _own_headers(call))
+
+
+@request.returned
+def response(call: Call, result: Any) -> None:
+    _http_client.answered(call, result.status)
+
+
+def _url(call: Call) -> str:
+    url = str(call.arg(1, "url", ""))
+    if not url.startswith("/"):
+        return url  # to a proxy
+    pool = call.self
+    return _http_client.origin(pool.scheme, pool.host, pool.port) + url
+
+
+def _own_headers(call: Call) -> Any:
+    """Have the request sent with a copy of the caller's headers, or else of the pool's, and return it."""
+    given = call.arg(_HEADERS, "headers")
+    given = call.self.headers if given is None else given
+    headers = given.copy() if hasattr(given, "copy") else dict(given or ())
+    call.set_arg(_HEADERS, "headers", headers)
+    return headers
