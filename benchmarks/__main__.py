@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from benchmarks.calls import measure_calls
 from benchmarks.down import measure_down
 from benchmarks.figures import Outcome
 from benchmarks.hold import measure_hold
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[int, bool, Progress], Outcome]] = {
     "import": measure_import,
     "requests": measure_requests,
     "served": measure_served,
+    "calls": measure_calls,
     "down": measure_down,
 }
 

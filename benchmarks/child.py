@@ -2,7 +2,9 @@
 
 Commands: `{"do": "flush"}`, `{"do": "spans", "shape": "nested", "bursts": 4}`,
 `{"do": "paced", "seconds": 3, "spans_per_s": 2000}`, `{"do": "hold", "shape": "nested", "bursts": 3}`,
-`{"do": "requests", "app": "flask", "bursts": 3, "requests": 200}`.
+`{"do": "requests", "app": "flask", "bursts": 3, "requests": 200}`,
+`{"do": "prepare_client", "client": "redis GET", "url": "redis://127.0.0.1:6379/0"}`,
+`{"do": "calls", "client": "redis GET", "bursts": 3, "requests": 50, "calls": 10}`.
 The end of the input lets the process exit the ordinary way, its exit handlers included.
 """
 
@@ -21,6 +23,7 @@ from typing import Any
 PEER = importlib.import_module(sys.argv[1])
 
 from benchmarks.apps import APPS  # noqa: E402
+from benchmarks.clients import CLIENTS  # noqa: E402
 from benchmarks.workload import SHAPES, Tracing, burst, paced, unsent  # noqa: E402
 
 
@@ -46,6 +49,8 @@ class _Commands:
     def __init__(self, tracing: Tracing) -> None:
         self.tracing = tracing
         self.apps: dict[str, Callable[[int], None]] = {}
+        self.clients: dict[str, Callable[[], object]] = {}
+        self.instrumented = False
 
     def flush(self) -> dict[str, Any]:
         self.tracing.flush()
@@ -85,8 +90,7 @@ class _Commands:
         time.sleep(0.02)  # long enough for the baseline, which flushes nothing, to show the system's interruptions
 
     def requests(self, app: str, bursts: int, requests: int) -> dict[str, Any]:
-        if not self.apps:
-            PEER.instrument()
+        self._instrument()
         if app not in self.apps:
             self.apps[app] = APPS[app]()
         start = _cpu_s()
@@ -94,6 +98,29 @@ class _Commands:
             self.apps[app](requests)
             self.tracing.flush()
         return {"cpu_s": _cpu_s() - start, "made": bursts * requests}
+
+    def _instrument(self) -> None:
+        if not self.instrumented:
+            self.instrumented = True
+            PEER.instrument()
+
+    def prepare_client(self, client: str, url: str) -> dict[str, Any]:
+        self._instrument()
+        if client not in self.clients:
+            self.clients[client] = CLIENTS[client](url)
+            self.clients[client]()
+        return self.flush()
+
+    def calls(self, client: str, bursts: int, requests: int, calls: int) -> dict[str, Any]:
+        call, trace = self.clients[client], self.tracing.trace
+        start = _cpu_s()
+        for _ in range(bursts):
+            for _ in range(requests):
+                with trace("request"):
+                    for _ in range(calls):
+                        call()
+            self.tracing.flush()
+        return {"cpu_s": _cpu_s() - start, "made": bursts * requests * calls}
 
 
 def main() -> None:
