@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import MutableMapping
-from urllib.parse import SplitResult, urlsplit
+from functools import lru_cache
+from urllib.parse import urlsplit
 
 from ddmiddleware.integrations._options import Options
 from ddmiddleware.integrations._patching import Call
@@ -32,31 +33,51 @@ def sent(call: Call, method: str, url: str, headers: MutableMapping[str, str] | 
     The resource is ``METHOD host``, for a raw path would give every request its own; ``http.url`` goes without
     credentials, query and fragment.
     """
-    parts, port = _split(url)
-    host = parts.hostname or ""
-    address = f"[{host}]" if ":" in host else host
+    scheme, authority, path = _split(url)
+    address, host, port = _address(authority)
     if port:
-        address = f"{address}:{port}"
         call.metrics["network.destination.port"] = port
-    call.span.resource = f"{method} {address}".rstrip()
-    call.tags["http.method"] = method
-    call.tags["http.url"] = f"{parts.scheme}://{address}{parts.path}"
-    call.tags["out.host"] = host
+    call.span.resource = f"{method} {address}" if address else method
+    tags = call.tags
+    tags["http.method"] = method
+    tags["http.url"] = f"{scheme}://{address}{path}"
+    tags["out.host"] = host
     call.metrics["_dd.measured"] = 1
     if headers is not None:
         _send(call, host, headers)
 
 
-def _split(url: str) -> tuple[SplitResult, int | None]:
-    """Return the parts of a URL and its port; of one that cannot be read there is little to tell."""
+def _split(url: str) -> tuple[str, str, str]:
+    """Return a URL's scheme, authority and path (RFC 3986, appendix B), several times as fast as urlsplit."""
+    scheme, found, rest = url.partition("://")
+    if not found:
+        return "", "", url.partition("?")[0].partition("#")[0]
+    rest = rest.partition("?")[0].partition("#")[0]
+    authority, slash, path = rest.partition("/")
+    return scheme.lower(), authority, slash + path
+
+
+@lru_cache(maxsize=_REMEMBERED_MAX)
+def _address(authority: str) -> tuple[str, str, int]:
+    """Return what a URL's authority says without its credentials, the host in it, and the port, 0 where there is none.
+
+    Of what cannot be read there is little to tell.
+    """
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(f"//{authority}")
+        host = parts.hostname or ""
     except ValueError:
-        return SplitResult("", "", url.partition("?")[0].rpartition("@")[2], "", ""), None
+        return "", "", 0
+    address = f"[{host}]" if ":" in host else host
     try:
-        return parts, parts.port
+        port = parts.port or 0
     except ValueError:
-        return parts, None
+        port = 0
+    return (f"{address}:{port}", host, port) if port else (address, host, 0)
+
+
+def _host(url: str) -> str:
+    return _address(_split(url)[1])[1]
 
 
 def origin(scheme: str, host: str, port: int | None) -> str:
@@ -68,7 +89,7 @@ def origin(scheme: str, host: str, port: int | None) -> str:
 def joined(call: Call, url: str, headers: MutableMapping[str, str]) -> None:
     """Add the headers of the outer library's span to its request, unless it has done so itself."""
     if call.span.span_id not in _sent:
-        _send(call, _split(url)[0].hostname or "", headers)
+        _send(call, _host(url), headers)
 
 
 def _send(call: Call, host: str, headers: MutableMapping[str, str]) -> None:
@@ -83,22 +104,28 @@ def _inject(call: Call, host: str, headers: MutableMapping[str, str]) -> None:
 
     Our own may be there as well: a redirect copies them, and a prepared request is sent again with them.
     """
-    for name in _injected.get(headers.get(INJECTED_MARK, ""), ()):
-        headers.pop(name, None)
-    if not call.options.distributed_tracing or not may_propagate_to(host):
-        return
-    names = call.inject(headers)
-    if names:
-        _injected[headers.get(INJECTED_MARK, "")] = names
+    may = call.options.distributed_tracing and may_propagate_to(host)
+    names = call.inject(headers) if may else ()
+    if not names and _take_back(headers) and may:
+        names = call.inject(headers)
+    if INJECTED_MARK in names:
+        _injected[headers[INJECTED_MARK]] = names
         if len(_injected) > _REMEMBERED_MAX:
             _injected.popitem(last=False)
+
+
+def _take_back(headers: MutableMapping[str, str]) -> bool:
+    """Remove our headers, and return whether there were any."""
+    names = _injected.get(headers.get(INJECTED_MARK, ""), ())
+    for name in names:
+        headers.pop(name, None)
+    return bool(names)
 
 
 def carry(options: Options, url: str, headers: MutableMapping[str, str]) -> None:
     """Add the headers of the active span to a request that nobody has sent before."""
     span = default_tracer.current_span()
-    host = _split(url)[0].hostname or ""
-    if span is not None and options.distributed_tracing and may_propagate_to(host):
+    if span is not None and options.distributed_tracing and may_propagate_to(_host(url)):
         inject_headers(span.context, headers)
 
 
