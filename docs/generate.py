@@ -1,17 +1,21 @@
 """Write the pages of the documentation that come from the code: ``make docs``.
 
-``--check`` writes nothing and fails where a page is out of date.
+``--check`` writes nothing and fails where a page is out of date. ``--tested`` notes the installed versions of the
+libraries as tested: to be called where the tests have passed.
 """
 
 import importlib
+import json
 import pathlib
 import sys
 from typing import Any
 
 from ddmiddleware.integrations import TABLE
+from ddmiddleware.integrations._versions import _release, installed
 from ddmiddleware.tracing import SETTINGS_TABLE
 
 FOLDER = pathlib.Path(__file__).parent
+TESTED = FOLDER / "integrations" / "tested.json"
 
 
 def settings() -> str:
@@ -54,22 +58,73 @@ def integrations() -> str:
     lines = [
         "# Integrations",
         "",
-        "What `patch_all()` traces; made from the table in `integrations/__init__.py` by `make docs`. Each can be",
-        "switched: `patch_all(redis=False)`, `DD_TRACE_REDIS_ENABLED=false` or `DD_PATCH_MODULES=redis:false`.",
+        "What `patch_all()` traces; made from the code by `make docs`. Each can be switched: `patch_all(redis=False)`,",
+        "`DD_TRACE_REDIS_ENABLED=false` or `DD_PATCH_MODULES=redis:false`. The service of each one's spans is",
+        "`DD_<NAME>_SERVICE`, in code `config.redis.service`; where the column names none, it is the application's.",
+        "[adding.md](adding.md) tells how to add one.",
         "",
-        "| name | traces | needs |",
-        "|---|---|---|",
+        "**One message on the wire has one span.** Libraries stand on one another: requests on urllib3, that on",
+        "http.client; SQLAlchemy on a driver. The outermost that is on has the span, its headers go out, and what is",
+        "beneath runs without. A redirect or a retry is a message of its own and has a span of its own, a child of the",
+        "first, or beside it where the library's function ends with each answer (urllib3's managers, urllib). aiohttp",
+        "follows redirects in one call, which has one span. Different wires are parent and child: a cache, its Redis.",
+        "",
+        "| name | traces | spans | needs | tested with | service | options |",
+        "|---|---|---|---|---|---|---|",
     ]
+    tested = json.loads(TESTED.read_text())
     for name, row in sorted(TABLE.items()):
         module = importlib.import_module(row.loads)
         what = (module.__doc__ or "").split("\n")[0].rstrip(".")
-        lines.append(f"| `{name}` | {what} | {module.integration.requires or 'standard library'} |")
+        parts = module.integration.everything()
+        spans = ", ".join(f"`{span}`" for part in parts for span in part.names)
+        needs = module.integration.requires
+        with_ = ", ".join(tested.get(needs.partition(">=")[0], ())) if needs else "Python 3.10-3.14"
+        service = module.integration.options._default_service or ""
+        lines.append(
+            f"| `{name}`{'' if row.on else ' (off)'} | {what} | {spans} | {needs or 'standard library'} | {with_} "
+            f"| {service} | {_options(name, module.integration.wire)} |"
+        )
+    lines += [
+        "",
+        "What looks different while patched, of all that `tests/integrations/test_fidelity.py` looks at (type, signature,",
+        "annotations, source, pickle, copy, equality, `inspect.is*`, mro, members and more, of every patched symbol):",
+        "",
+        "1. `sqlite3.connect` is a Python function and no built-in: its type, `inspect.isbuiltin`, `ismethoddescriptor`,",
+        "   `__annotations__` and `__self__`. Connections and cursors are of subclasses that go by the same names.",
+        "2. `structlog.BoundLoggerBase._process_event` is found as a descriptor by `inspect.getattr_static`.",
+        "3. `dir()` of a class shows an attribute that only its instances have otherwise, where one is watched there.",
+        "",
+        "`unpatch()` puts the very same objects back.",
+    ]
     return "\n".join(lines) + "\n"
 
 
+def _options(name: str, wire: str | None) -> str:
+    own = [row.name for row in SETTINGS_TABLE if f"_{name.upper()}_" in row.name]
+    if wire in ("http", "message"):
+        own.insert(0, f"DD_{name.upper()}_DISTRIBUTED_TRACING")
+    return ", ".join(f"`{each}`" for each in own)
+
+
+def remember_tested() -> None:
+    """Add the versions that are installed to those that the tests have run with: the oldest and the newest are kept."""
+    tested = json.loads(TESTED.read_text()) if TESTED.exists() else {}
+    for row in TABLE.values():
+        needs = importlib.import_module(row.loads).integration.requires
+        version = installed(needs)
+        if version is not None:
+            library = needs.partition(">=")[0]
+            found = sorted({*tested.get(library, ()), version}, key=_release)
+            tested[library] = [found[0], found[-1]] if len(found) > 1 else found
+    TESTED.write_text(json.dumps(tested, indent=1, sort_keys=True) + "\n")
+
+
 def main() -> int:
+    if "--tested" in sys.argv:
+        remember_tested()
     stale = []
-    for name, text in (("settings.md", settings()), ("integrations.md", integrations())):
+    for name, text in (("settings.md", settings()), ("integrations/README.md", integrations())):
         path = FOLDER / name
         if not path.exists() or path.read_text() != text:
             stale.append(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 from typing import Any
@@ -10,7 +11,7 @@ from ddmiddleware.integrations import TABLE, switched_by
 from ddmiddleware.integrations._patching import Integration
 from ddmiddleware.integrations._stale import stale
 from ddmiddleware.integrations._versions import installed, meets
-from ddmiddleware.tracing import default_settings
+from ddmiddleware.tracing import default_settings, guarded
 
 
 def diagnosis() -> list[dict[str, Any]]:
@@ -24,10 +25,10 @@ def diagnosis() -> list[dict[str, Any]]:
 
 
 def _of(name: str, loads: str, imported: bool) -> dict[str, Any]:
-    try:
-        integration: Integration | None = importlib.import_module(loads).integration
-    except ImportError:  # its library is not there
-        integration = None
+    integration: Integration | None = None
+    # Its library may not be there, or be something else by its name.
+    with guarded, contextlib.suppress(ImportError):
+        integration = importlib.import_module(loads).integration
     parts = [] if integration is None else integration.everything()
     requires = "" if integration is None else integration.requires
     version = installed(requires)

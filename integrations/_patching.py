@@ -56,6 +56,7 @@ class Integration:
             self.tags["span.kind"] = kind
         if db_system:
             self.tags["db.system"] = db_system
+        self.names: dict[str, None] = {}  # of its spans, in the order of the code
         self.replacements: list[Replacement] = []
         self._parts = parts
         self._wholes: set[str] = set()

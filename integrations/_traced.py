@@ -39,6 +39,7 @@ class Traced:
 
         *again* says of a call within another one of the same wire that it is a message of its own, such as a redirect.
         """
+        integration.names[name] = None
         self._integration = integration
         self._name = name
         self._span_type = span_type
