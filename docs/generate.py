@@ -87,11 +87,11 @@ def integrations() -> str:
         )
     lines += [
         "",
-        "What looks different while patched, of all that `tests/integrations/test_fidelity.py` looks at (type, signature,",
-        "annotations, source, pickle, copy, equality, `inspect.is*`, mro, members and more, of every patched symbol):",
+        "What looks different while patched, of all that `tests/integrations/test_fidelity.py` looks at (type,",
+        "signature, annotations, source, pickle, copy, equality, `inspect.is*`, mro, members, of all that is patched):",
         "",
-        "1. `sqlite3.connect` is a Python function and no built-in: its type, `inspect.isbuiltin`, `ismethoddescriptor`,",
-        "   `__annotations__` and `__self__`. Connections and cursors are of subclasses that go by the same names.",
+        "1. `sqlite3.connect` is a Python function and no built-in: its type, `__annotations__`, `__self__`,",
+        "   `inspect.isbuiltin`, `ismethoddescriptor`. Connections and cursors are of subclasses of the same names.",
         "2. `structlog.BoundLoggerBase._process_event` is found as a descriptor by `inspect.getattr_static`.",
         "3. `dir()` of a class shows an attribute that only its instances have otherwise, where one is watched there.",
         "",

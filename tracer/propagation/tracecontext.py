@@ -136,25 +136,28 @@ def inject(context: Context, headers: dict[str, str]) -> None:
     headers["traceparent"] = f"00-{context.trace_id:032x}-{span_id}-{flags:02x}"
     # The last span that was Datadog's: another vendor's, where a context is handed on without a span of ours.
     ours = f"dd=p:{tags.get(LAST_PARENT_KEY, span_id)}"
-    if carried.priority is not None:
+    if tags or carried.origin:
+        travelling = tuple([pair for pair in tags.copy().items() if pair[0].startswith("_dd.p.")])
+        ours += _items(carried.priority, carried.origin, travelling, _OURS_MAX - len(ours))
+    elif carried.priority is not None:
         ours += f";s:{carried.priority}"
-    items = [_item(key, tags[key]) for key in _ordered(tags)] if tags else []
-    if carried.origin:
-        items.insert(0, f";o:{_safe_value(carried.origin)}")
-    for item in items:
-        if len(ours) + len(item) > _OURS_MAX:
-            break
-        ours += item
     headers["tracestate"] = f"{ours},{carried.tracestate}" if carried.tracestate else ours
 
 
-def _ordered(tags: dict[str, str]) -> list[str]:
-    """Return the keys of the tags that travel, those that matter most first."""
-    keys = [key for key in tags.copy() if key.startswith("_dd.p.")]
-    return sorted(keys, key=lambda key: _FIRST.get(key, 2)) if len(keys) > 1 else keys
-
-
 @lru_cache(maxsize=256)  # they are few and mostly the same
+def _items(decision: int | None, origin: str | None, tags: tuple[tuple[str, str], ...], left: int) -> str:
+    """Return what follows the parent, in *left* characters; of the tags those that matter most come first."""
+    text = "" if decision is None else f";s:{decision}"
+    items = [_item(*pair) for pair in sorted(tags, key=lambda pair: _FIRST.get(pair[0], 2))]
+    if origin:
+        items.insert(0, f";o:{_safe_value(origin)}")
+    for item in items:
+        if len(text) + len(item) > left:
+            break
+        text += item
+    return text
+
+
 def _item(key: str, value: str) -> str:
     return f";t.{_KEY_UNSAFE.sub('_', key[6:])}:{_safe_value(value)}"
 
