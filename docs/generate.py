@@ -40,6 +40,8 @@ def settings() -> str:
         "headers, such as `DD_REQUESTS_DISTRIBUTED_TRACING=false`. |",
         "| `DD_CELERY_PRODUCER_SERVICE`, `DD_CELERY_WORKER_SERVICE` | celery-producer, celery-worker | Services of the "
         "spans of who sends tasks, and of who runs them. |",
+        "| `DD_<NAME>_SPLIT_BY_DOMAIN` | false | Name the service of an HTTP client's spans after the host and port "
+        "that is called. |",
     ]
     return "\n".join(lines) + "\n"
 
@@ -102,6 +104,8 @@ def integrations() -> str:
 
 def _options(name: str, wire: str | None) -> str:
     own = [row.name for row in SETTINGS_TABLE if f"_{name.upper()}_" in row.name]
+    if wire == "http":
+        own.insert(0, f"DD_{name.upper()}_SPLIT_BY_DOMAIN")
     if wire in ("http", "message"):
         own.insert(0, f"DD_{name.upper()}_DISTRIBUTED_TRACING")
     return ", ".join(f"`{each}`" for each in own)

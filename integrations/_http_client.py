@@ -38,6 +38,8 @@ def sent(call: Call, method: str, url: str, headers: MutableMapping[str, str] | 
     if port:
         call.metrics["network.destination.port"] = port
     call.span.resource = f"{method} {address}" if address else method
+    if address and call.options.split_by_domain:
+        call.span.service = address
     tags = call.tags
     tags["http.method"] = method
     tags["http.url"] = f"{scheme}://{address}{path}"

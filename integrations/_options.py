@@ -14,15 +14,16 @@ class Options:
 
     *service* is the service of its spans, None for the application's own; *distributed_tracing* says whether trace
     headers are read and written; *header_tags* are the headers to tag, in lower case, with the tag of each, and
-    *query_string* says whether that is tagged.
+    *query_string* says whether that is tagged; *split_by_domain* has each host that a client calls for its service.
     """
 
-    NAMES = ("service", "distributed_tracing", "header_tags", "query_string")
+    NAMES = ("service", "distributed_tracing", "header_tags", "query_string", "split_by_domain")
 
     service: str | None
     distributed_tracing: bool
     header_tags: dict[str, str]
     query_string: bool
+    split_by_domain: bool
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -57,6 +58,8 @@ class Options:
         if distributed is None:
             distributed = self._switch("DD_{}_DISTRIBUTED_TRACING", "DD_{}_DISTRIBUTED_TRACING_ENABLED")
         self.distributed_tracing = distributed is None or bool(distributed)
+        split = set_in_code("split_by_domain")
+        self.split_by_domain = bool(self._switch("DD_{}_SPLIT_BY_DOMAIN") if split is None else split)
         tags = set_in_code("header_tags")
         self.header_tags = default_settings["DD_TRACE_HEADER_TAGS"] if tags is None else tags
         query = set_in_code("query_string")

@@ -20,6 +20,7 @@ _PATTERNS = (
     "DD_{}_SERVICE_NAME",
     "DD_{}_DISTRIBUTED_TRACING",
     "DD_{}_DISTRIBUTED_TRACING_ENABLED",
+    "DD_{}_SPLIT_BY_DOMAIN",
 )
 
 # Of ddtrace, left out on purpose: other products, its back ends, and what is always so here. Names of ours go first.

@@ -106,9 +106,11 @@ def test_observers_see_the_call_and_change_nothing(library: ModuleType, monkeypa
 
     integration.patch()
     monkeypatch.setattr(guarded, "raises", False)
+    errors = guarded.errors
     assert library.Client().call(x=1) == 1
     assert asyncio.run(library.Client().wait(2)) == 2
     assert seen == [1, 2]
+    assert guarded.errors == errors + 2
     integration.unpatch()
 
 

@@ -236,3 +236,24 @@ def test_what_takes_the_spans_away_is_not_traced() -> None:
     with RecordingAgent() as agent:
         run(EXPORTING, agent.url)
         assert [span["name"] for span in agent.spans] == ["work", "more"]
+
+
+def test_a_service_for_each_host(http_server: HttpServer, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ddmiddleware.integrations import options_of
+
+    for library in PATCHES:
+        monkeypatch.setattr(options_of(library), "split_by_domain", True)
+        Client(library).get(f"{http_server.url}/ok")
+    assert [span["service"] for span in recorder.take()] == [f"127.0.0.1:{http_server.port}"] * len(PATCHES)
+
+
+def test_a_service_for_each_host_by_setting() -> None:
+    code = (
+        "from ddmiddleware import config\n"
+        "assert config.urllib3.split_by_domain is True\n"
+        "assert config.requests.split_by_domain is False\n"
+        "config.requests['split_by_domain'] = True\n"
+        "from ddmiddleware.integrations import options_of\n"
+        "assert options_of('requests').split_by_domain is True\n"
+    )
+    run(code, "http://127.0.0.1:1", DD_URLLIB3_SPLIT_BY_DOMAIN="true")
