@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from ddmiddleware.tracing.propagation import inject as written_headers
     from ddmiddleware.tracing.propagation import inject_into as inject_headers
     from ddmiddleware.tracing.propagation import may_reach as may_propagate_to
+    from ddmiddleware.tracing.propagation.tracecontext import traceparent as traceparent
     from ddmiddleware.tracing.protobuf import field_bytes as field_bytes
     from ddmiddleware.tracing.protobuf import field_number as field_number
     from ddmiddleware.tracing.protobuf import varint as varint
@@ -101,6 +102,7 @@ __all__ = [
     "remove_job",
     "report_runtime_metrics",
     "runtime_id",
+    "traceparent",
     "varint",
     "warn",
     "written_headers",
@@ -150,6 +152,7 @@ _LAZY = {
     "inject_headers": ("propagation", "inject_into"),
     "may_propagate_to": ("propagation", "may_reach"),
     "open_redaction": ("redaction", "open_redaction"),
+    "traceparent": ("propagation.tracecontext", "traceparent"),
     "written_headers": ("propagation", "inject"),
 }
 

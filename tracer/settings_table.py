@@ -8,6 +8,7 @@ from ddmiddleware.tracing.settings_profiling import PROFILING
 from ddmiddleware.tracing.settings_row import Setting
 from ddmiddleware.tracing.settings_values import (
     boolean,
+    database_comments,
     debug_level,
     extract_behavior,
     header,
@@ -85,6 +86,12 @@ _PROPAGATION = (
         keys,
         ("user.id", "account.id", "session.id"),
         "Baggage that becomes a tag (baggage.<key>) of the first span in a process; * for all of it.",
+    ),
+    Setting(
+        "DD_DBM_PROPAGATION_MODE",
+        database_comments,
+        "disabled",
+        "What a comment before each SQL statement tells the database: service, or full with the trace's ids as well.",
     ),
     Setting("DD_TRACE_128_BIT_TRACEID_GENERATION_ENABLED", boolean, True, "Make trace ids of 128 bits, not of 64."),
 )

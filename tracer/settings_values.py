@@ -113,6 +113,14 @@ def schema(value: str) -> str:
     return value
 
 
+def database_comments(value: str) -> str:
+    """Read what is written into statements: ``disabled``, ``service``, ``full``; more of a service's is the same."""
+    value = value.strip().lower()
+    if value not in ("disabled", "service", "dynamic_service", "full"):
+        raise ValueError("expected disabled, service or full")
+    return "service" if value == "dynamic_service" else value
+
+
 def statuses(value: str) -> frozenset[int]:
     """Read HTTP statuses and ranges of them, such as ``404,500-599``."""
     found: set[int] = set()

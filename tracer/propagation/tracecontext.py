@@ -125,6 +125,17 @@ def _read_ours(value: str, carried: Propagated) -> None:
             carried.tags["_dd.p." + key[2:]] = text.replace("~", "=")
 
 
+def traceparent(context: Context) -> str:
+    """Return the value of that header alone, of version 1 (no random flag), for what has room for no more.
+
+    The trace is decided on by now.
+    """
+    carried = context._propagated
+    carried.decide()
+    flags = _SAMPLED if carried.priority is not None and carried.priority > 0 else 0
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}"
+
+
 def inject(context: Context, headers: dict[str, str]) -> None:
     """Write ``traceparent`` and ``tracestate`` into *headers*."""
     carried = context._propagated
