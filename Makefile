@@ -3,6 +3,9 @@
 PYTHON ?= python3
 BIN = .venv/bin
 PIP = -m pip install --quiet --disable-pip-version-check
+# Where nothing may be skipped, what takes a compiler and libraries to install is installed too.
+DEV = dev$(if $(filter 1,$(REQUIRE_SERVICES)),$(comma)dev-native$(comma)dev-uwsgi)
+comma := ,
 # What is compiled while installing; without a compiler the pure Python runs.
 C = $(wildcard tracer/*.[ch])
 
@@ -39,7 +42,7 @@ docs: .venv/.dev
 
 .venv/.dev: .venv/bin/python pyproject.toml $(C)
 	@echo "installing what the tests need into .venv (once, about a minute)"
-	@$(BIN)/python $(PIP) -e '.[dev]'
+	@$(BIN)/python $(PIP) -e '.[$(DEV)]'
 	@touch $@ .venv/.demo
 
 .venv-peers/.ready: benchmarks/requirements.txt pyproject.toml $(C)

@@ -1,5 +1,7 @@
 """The core suites on every supported Python that is present: ``nox``, or ``nox -s core-3.12``."""
 
+import os
+
 import nox
 
 nox.options.error_on_missing_interpreters = False
@@ -9,5 +11,5 @@ CORE = ("tests/tracer", "tests/integrations", "tests/middleware", "tests/face", 
 @nox.session(python=["3.10", "3.11", "3.12", "3.13", "3.14"])
 def core(session: nox.Session) -> None:
     """Run the tests that depend on the interpreter, against an installed copy."""
-    session.install("-e", ".[dev]")
+    session.install("-e", ".[dev,dev-native]" if os.environ.get("REQUIRE_SERVICES") == "1" else ".[dev]")
     session.run("python", "-m", "pytest", *(session.posargs or CORE))

@@ -79,7 +79,7 @@ def integrations() -> str:
         module = importlib.import_module(row.loads)
         what = (module.__doc__ or "").split("\n")[0].rstrip(".")
         parts = module.integration.everything()
-        spans = ", ".join(f"`{span}`" for part in parts for span in part.names)
+        spans = ", ".join(dict.fromkeys(f"`{span}`" for part in parts for span in part.names))
         needs = module.integration.requires
         with_ = ", ".join(tested.get(needs.partition(">=")[0], ())) if needs else "Python 3.10-3.14"
         service = module.integration.options._default_service or ""
@@ -96,6 +96,8 @@ def integrations() -> str:
         "   `inspect.isbuiltin`, `ismethoddescriptor`. Connections and cursors are of subclasses of the same names.",
         "2. `structlog.BoundLoggerBase._process_event` is found as a descriptor by `inspect.getattr_static`.",
         "3. `dir()` of a class shows an attribute that only its instances have otherwise, where one is watched there.",
+        "4. MySQLdb's connection, asyncpg's protocol, some classes of Connexion and Django have as their own a method",
+        "   that they only inherited. psycopg2's connections and cursors are of subclasses, as sqlite3's.",
         "",
         "`unpatch()` puts the very same objects back.",
     ]

@@ -41,20 +41,23 @@ __all__ = [
 class Row:
     """One integration: the module whose import makes it load, and ours that holds the ``integration`` to load.
 
-    *on* says whether ``patch_all`` patches it by default.
+    *on* says whether ``patch_all`` patches it by default; *also* is another module of the kind: psycopg has two.
     """
 
-    def __init__(self, watches: str, loads: str, on: bool = True) -> None:
+    def __init__(self, watches: str, loads: str, on: bool = True, also: str = "") -> None:
         self.watches, self.loads, self.on = watches, loads, on
+        self.modules = (watches, also) if also else (watches,)
 
 
-def _row(name: str, watches: str = "") -> Row:
-    return Row(watches or name, f"ddmiddleware.integrations.{name}")
+def _row(name: str, watches: str = "", *, on: bool = True, also: str = "") -> Row:
+    return Row(watches or name, f"ddmiddleware.integrations.{name}", on, also)
 
 
 TABLE = {
     "aiohttp_client": _row("aiohttp_client", "aiohttp.client"),
     "celery": _row("celery"),
+    "aiomysql": _row("aiomysql"),
+    "asyncpg": _row("asyncpg"),
     "futures": _row("futures", "concurrent.futures.thread"),
     "gevent": _row("gevent"),
     "httplib": _row("httplib", "http.client"),
@@ -64,8 +67,15 @@ TABLE = {
     "logging": _row("logging"),
     "loguru": _row("loguru"),
     "mako": _row("mako"),
+    "mariadb": _row("mariadb"),
+    "mysql": _row("mysql", "mysql.connector"),
+    "mysqldb": _row("mysqldb", "MySQLdb"),
+    "psycopg": _row("psycopg", also="psycopg2"),
+    "pymysql": _row("pymysql"),
     "redis": _row("redis"),
     "requests": _row("requests"),
+    # Off, for the spans of the driver below say the same, and more.
+    "sqlalchemy": _row("sqlalchemy", on=False),
     "sqlite3": _row("sqlite3"),
     "structlog": _row("structlog"),
     "threading": _row("threading"),
@@ -189,7 +199,8 @@ def _patch(name: str) -> None:
                 if integration is not None:
                     integration.patch()
 
-    wrapt.register_post_import_hook(imported, TABLE[name].watches)
+    for module in TABLE[name].modules:
+        wrapt.register_post_import_hook(imported, module)
 
 
 def _loaded(name: str) -> Any:

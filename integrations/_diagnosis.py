@@ -16,7 +16,8 @@ from ddmiddleware.tracing import default_settings, guarded
 
 def diagnosis() -> list[dict[str, Any]]:
     """Return what is to say of each integration, and of the functions that ``DD_TRACE_METHODS`` names."""
-    imported = {name for name, row in TABLE.items() if row.watches in sys.modules}  # some of ours import their library
+    # Taken first, for some of ours import their library.
+    imported = {name for name, row in TABLE.items() if any(module in sys.modules for module in row.modules)}
     found = [_of(name, row.loads, name in imported) for name, row in sorted(TABLE.items())]
     methods = sys.modules.get("ddmiddleware.integrations._methods")
     if methods is not None:

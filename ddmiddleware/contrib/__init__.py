@@ -42,8 +42,8 @@ class _Loader(Loader):
 
 def version(name: str) -> str:
     """Return the version of the library that the integration *name* traces, or ``""``."""
-    module = sys.modules.get(integrations.TABLE[name].watches.partition(".")[0])
-    return str(getattr(module, "__version__", ""))
+    tops = [module.partition(".")[0] for module in integrations.TABLE[name].modules]
+    return next((str(getattr(sys.modules[top], "__version__", "")) for top in tops if top in sys.modules), "")
 
 
 sys.meta_path.append(_Finder())

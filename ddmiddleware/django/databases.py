@@ -27,7 +27,9 @@ def _integration_of(driver: str) -> str | None:
     """Return the integration that traces the driver's package, or None."""
     if driver not in _integrations:
         rows = TABLE.items()
-        _integrations[driver] = next((name for name, row in rows if row.watches.partition(".")[0] == driver), None)
+        _integrations[driver] = next(
+            (name for name, row in rows if driver in [module.partition(".")[0] for module in row.modules]), None
+        )
     return _integrations[driver]
 
 

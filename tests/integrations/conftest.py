@@ -14,6 +14,9 @@ import pytest
 from ddmiddleware import unpatch
 from ddmiddleware.integrations import TABLE, is_on
 from ddmiddleware.tracing import active, default_settings, guarded
+from tests.integrations import examples_sql
+from tests.integrations.database_servers import mariadb, postgres
+from tests.integrations.mysql_drivers import required
 from tests.integrations.rabbit_server import RabbitServer
 from tests.integrations.recorder import Recorder
 from tests.integrations.servers import HttpServer, RedisServer
@@ -65,6 +68,32 @@ def redis_port(redis_server: RedisServer, recorder: Recorder) -> int:
         client.script_flush()
     recorder.take()
     return redis_server.port
+
+
+@pytest.fixture(scope="session")
+def postgres_port() -> Iterator[int]:
+    """The port of a real PostgreSQL, which examples read in the environment."""
+    with postgres() as port, pytest.MonkeyPatch.context() as environment:
+        environment.setenv(examples_sql.POSTGRES, str(port))
+        yield port
+
+
+@pytest.fixture(scope="session")
+def mariadb_port() -> Iterator[int]:
+    """The port of a real MariaDB, which examples read in the environment."""
+    with mariadb() as port, pytest.MonkeyPatch.context() as environment:
+        environment.setenv(examples_sql.MARIADB, str(port))
+        yield port
+
+
+@pytest.fixture(autouse=True)
+def _server_of_the_example(request: pytest.FixtureRequest) -> None:
+    """Start what the example of this row needs; it is skipped where its library is not installed."""
+    row = request.node.callspec.params.get("name") if hasattr(request.node, "callspec") else None
+    if row in examples_sql.NATIVE:
+        required(examples_sql.NATIVE[row])
+    if row in examples_sql.SERVERS:
+        request.getfixturevalue(examples_sql.SERVERS[row])
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from tests.integrations.example import Example, Names
 from tests.integrations.examples_connexion import CONNEXION
 from tests.integrations.examples_http import HTTP_EXAMPLES, refused
 from tests.integrations.examples_messages import MESSAGES
+from tests.integrations.examples_sql import SQL_EXAMPLES
 from tests.integrations.examples_threads import THREADS
 from tests.integrations.examples_wsgi import WSGI_EXAMPLES
 from tests.integrations.recorder import Recorder
@@ -248,6 +249,7 @@ EXAMPLES = {
     **WSGI_EXAMPLES,
     **MESSAGES,
     **THREADS,
+    **SQL_EXAMPLES,
     "futures": Example("from concurrent.futures import ThreadPoolExecutor", _use_futures, _fail_futures),
     **HTTP_EXAMPLES,
     "httpx": Example("from httpx import Client, MockTransport, get", _use_httpx, _fail_httpx),

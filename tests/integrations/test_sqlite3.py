@@ -34,7 +34,7 @@ def query(resource: str, trace: int = 1, rows: int | None = None, **changes: Any
 
 def ended(how: str, trace: int = 1, **changes: Any) -> dict[str, Any]:
     """Return the span of a commit or rollback."""
-    return query(f"sqlite.connection.{how}", trace, name=f"sqlite.connection.{how}", **changes)
+    return query(f"sqlite.connection.{how}", trace, name=f"sqlite.connection.{how}", type=None, **changes)
 
 
 def without_commits_of_scripts(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
