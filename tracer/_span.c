@@ -114,6 +114,16 @@ export_chunk(PyObject *trace)
     return done == NULL ? -1 : 0;
 }
 
+/* Whether nothing above *span* is open; where only whole traces are sent, flush_at is a float. */
+static int
+is_orphaned(PyObject *trace, PyObject *span)
+{
+    PyObject *parent = SLOT(span, _parent);
+    int above = parent != NULL && PyObject_TypeCheck(parent, ddmiddleware_known.spans) &&
+                SLOT(parent, duration_ns) == Py_None;
+    return !above && PyLong_CheckExact(SLOT(trace, flush_at));
+}
+
 static int
 join_finished(PyObject *trace, PyObject *span)
 {
@@ -125,7 +135,10 @@ join_finished(PyObject *trace, PyObject *span)
         return -1;
     }
     int open = PyObject_IsTrue(SLOT(trace, open)), full = 0;
-    if (open) {
+    if (open && is_orphaned(trace, span)) {
+        full = 1;
+    }
+    else if (open) {
         PyObject *count = PyLong_FromSsize_t(PyList_GET_SIZE(finished));
         full = count == NULL ? -1 : PyObject_RichCompareBool(count, SLOT(trace, flush_at), Py_GE);
         Py_XDECREF(count);

@@ -51,6 +51,10 @@ class Propagated:
         self.priority = priority
 
 
+# How many spans of a trace are finished before they are sent without the others, where that is switched off.
+NEVER = float("inf")
+
+
 class LocalTrace(Propagated):
     """The spans of one trace that one process makes under one local root."""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 from ddmiddleware.tracing.accelerator import accelerator
+from ddmiddleware.tracing.errors import has_failed
 from ddmiddleware.tracing.text import text
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def repair(span: Span) -> None:
     span.name, span.resource = clean(span.name), clean(span.resource)
     span.service = None if span.service is None else clean(span.service)
     span.span_type = None if span.span_type is None else clean(span.span_type)
+    span.error = int(has_failed(span.error))
     span.trace_id = _within(span.trace_id, 0, (1 << 128) - 1)
     span.span_id = _within(span.span_id, 0, _LOW_64)
     span.parent_id = _within(span.parent_id, 0, _LOW_64)

@@ -29,6 +29,14 @@ def error_tags(error: BaseException, tb: TracebackType | None, frames: int) -> d
     }
 
 
+def has_failed(error: object) -> bool:
+    """Return whether the field says that a span failed; what cannot even be asked was set for a failure."""
+    try:
+        return bool(error)
+    except Exception:  # any code of the user's may run in __bool__
+        return True
+
+
 def calling_stack(limit: int) -> str:
     """Return the innermost *limit* frames of the code that calls a span's method, which calls this."""
     import traceback

@@ -6,7 +6,7 @@ import sys
 from time import monotonic_ns
 
 from ddmiddleware.tracing.constants import ERROR_STACK
-from ddmiddleware.tracing.context import Context, LocalTrace, active
+from ddmiddleware.tracing.context import NEVER, Context, LocalTrace, active
 from ddmiddleware.tracing.errors import calling_stack, error_tags, is_error
 from ddmiddleware.tracing.events import PER_SPAN_MAX, event, exception_event, link
 from ddmiddleware.tracing.guard import guard
@@ -86,7 +86,10 @@ class Span:
         finished = trace.finished
         finished.append(self)
         trace.open -= 1  # no call in between, as above
-        if not trace.open or len(finished) >= trace.flush_at:
+        parent = self._parent
+        # Below what is still open a span waits for the others; what nobody above waits for might wait for ever.
+        orphaned = (parent is None or parent.duration_ns is not None) and trace.flush_at != NEVER
+        if orphaned or not trace.open or len(finished) >= trace.flush_at:
             fresh: list[Span] = []
             chunk = trace.finished
             trace.finished = fresh  # nor here: two threads can never take the same list

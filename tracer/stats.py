@@ -10,6 +10,7 @@ import time
 
 from ddmiddleware.tracing.constants import ORIGIN_KEY
 from ddmiddleware.tracing.ddsketch import DDSketch
+from ddmiddleware.tracing.errors import has_failed
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Concentrator:
             self._peers(meta, kind) if self.peer_tags else (),
         )
         group = groups.get(key) or self._new_group(groups, key)
-        if span.error:
+        if has_failed(span.error):
             group.failed.add(duration_ns)
             group.errors += 1
         else:

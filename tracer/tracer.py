@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from ddmiddleware.tracing.accelerator import start, start_inside
-from ddmiddleware.tracing.context import Context, ContextProvider, active
+from ddmiddleware.tracing.context import NEVER, Context, ContextProvider, active
 from ddmiddleware.tracing.export.worker import Worker
 from ddmiddleware.tracing.guard import guard
 from ddmiddleware.tracing.ids import short_trace_id, trace_id
@@ -218,7 +218,7 @@ class Tracer:
     def reconfigured(self) -> None:
         """Take over what is read from the settings but once."""
         partial = self.settings["DD_TRACE_PARTIAL_FLUSH_ENABLED"]
-        self.partial_flush_spans = self.settings["DD_TRACE_PARTIAL_FLUSH_MIN_SPANS"] if partial else float("inf")
+        self.partial_flush_spans = self.settings["DD_TRACE_PARTIAL_FLUSH_MIN_SPANS"] if partial else NEVER
         self._worker.reopen()
 
     def set_filters(self, filters: Sequence[TraceFilter]) -> None:

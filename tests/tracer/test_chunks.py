@@ -56,6 +56,37 @@ def test_partial_flush_can_be_switched_off(agent: RecordingAgent, make_tracer: M
     assert [len(chunk) for chunk in agent.chunks] == [1001]
 
 
+def test_a_child_that_never_ends_holds_nobody_back(agent: RecordingAgent, make_tracer: MakeTracer) -> None:
+    """What stands above it is sent at its own end, and so is what else outlives that; what is below an open one waits."""
+    tracer = make_tracer(agent.url)
+    with tracer.trace("request") as request:
+        tracer.trace("done").finish()
+        abandoned = tracer.start_span("abandoned", child_of=request)
+        late = tracer.start_span("late", child_of=request)
+    below = tracer.start_span("below", child_of=late)
+    below.finish()
+    tracer.flush()
+    assert [[span["name"] for span in chunk] for chunk in agent.chunks] == [["request", "done"]]
+    late.finish()
+    tracer.flush()
+    assert [[span["name"] for span in chunk] for chunk in agent.chunks] == [["request", "done"], ["late", "below"]]
+    abandoned.finish()
+    tracer.flush()
+    assert [span["name"] for span in agent.chunks[2]] == ["abandoned"]
+    assert len({span["trace_id"] for span in agent.spans}) == 1
+
+
+def test_whole_traces_wait_for_all(agent: RecordingAgent, make_tracer: MakeTracer) -> None:
+    tracer = make_tracer(agent.url, DD_TRACE_PARTIAL_FLUSH_ENABLED="false")
+    with tracer.trace("request") as request:
+        late = tracer.start_span("late", child_of=request)
+    tracer.flush()
+    assert agent.chunks == []
+    late.finish()
+    tracer.flush()
+    assert [[span["name"] for span in chunk] for chunk in agent.chunks] == [["request", "late"]]
+
+
 @pytest.mark.usefixtures("_fast_switches")
 @pytest.mark.parametrize("partial_flush", ["7", "300", "1000000"])
 def test_many_threads_finish_one_trace(agent: RecordingAgent, make_tracer: MakeTracer, partial_flush: str) -> None:

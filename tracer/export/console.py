@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ddmiddleware.tracing.constants import ERROR_MSG, ERROR_TYPE
+from ddmiddleware.tracing.errors import has_failed
 from ddmiddleware.tracing.process import process
 from ddmiddleware.tracing.settings import Settings
 from ddmiddleware.tracing.text import text
@@ -154,7 +155,7 @@ class _Pen:
             parts.append(_plain(span.resource))
         parts.append(self._color(_FAINT, f"[{_plain(span.service)}]"))
         parts.append(self._color(_TIME, _duration(span.duration_ns)))
-        if span.error:
+        if has_failed(span.error):
             what = ": ".join(_plain(meta[key]) for key in (ERROR_TYPE, ERROR_MSG) if meta.get(key))
             parts.append(self._color(_ERROR, f"ERROR {what.removeprefix('builtins.')}".rstrip()))
         parts += [self._color(_FAINT, f"{_plain(key)}={_plain(value, _VALUE)}") for key, value in tags[:_TAGS]]

@@ -13,6 +13,7 @@ import msgpack
 
 from ddmiddleware.tracing.constants import SAMPLING_PRIORITY
 from ddmiddleware.tracing.encoding import clean
+from ddmiddleware.tracing.errors import has_failed
 from ddmiddleware.tracing.export.http import Connection, Unreachable
 from ddmiddleware.tracing.log import warn
 from ddmiddleware.tracing.process import process
@@ -195,7 +196,7 @@ def _rejected(chunk: list[Span]) -> bool:
     """Return whether nobody wants the spans of *chunk*: sampling did not keep them, and none of them failed."""
     if chunk[0]._metrics.get(SAMPLING_PRIORITY, 1) > 0:
         return False
-    return not any(span.error or "_dd.span_sampling.mechanism" in span._metrics for span in chunk)
+    return not any(has_failed(span.error) or "_dd.span_sampling.mechanism" in span._metrics for span in chunk)
 
 
 def _fields(key: Key, group: Group) -> dict[str, object]:
