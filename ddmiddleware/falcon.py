@@ -87,7 +87,13 @@ def _served(req: Any) -> tuple[Request | None, str]:
     """Return the request that is served, and its script name."""
     scope = getattr(req, "scope", None)
     if scope is not None:
-        return scope.get(KEY), ""
+        request = scope.get(KEY)
+        # Falcon matches all that is in the path: where a server leaves the root path there, its templates hold it.
+        if request is not None and request._prefix:
+            root_path = scope.get("root_path", "")
+            if request._prefix == root_path and scope["path"].startswith(root_path):
+                request._prefix = ""
+        return request, ""
     return req.env.get(KEY), req.env.get("SCRIPT_NAME", "")
 
 

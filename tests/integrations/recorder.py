@@ -24,6 +24,12 @@ class Recorder(Spans):
         self.clear()
         return taken
 
+    def take_resources(self) -> set[str]:
+        """Return no more than the resources: for very many requests."""
+        found = {span.resource for span in self._spans}
+        self.clear()
+        return found
+
     def names(self) -> list[str]:
         """Return the names only."""
         return [span["name"] for span in self.take()]

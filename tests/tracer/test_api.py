@@ -29,7 +29,8 @@ def test_nested_spans(tracer: Tracer, agent: RecordingAgent) -> None:
     ]
 
 
-def test_the_root_leads_its_chunk(tracer: Tracer, agent: RecordingAgent) -> None:
+def test_the_root_leads_its_chunk(make_tracer: MakeTracer, agent: RecordingAgent) -> None:
+    tracer = make_tracer(agent.url, DD_TRACE_PARTIAL_FLUSH_ENABLED="false")
     late = tracer.trace("a")
     child_span = tracer.start_span("b", child_of=late)
     late.finish()

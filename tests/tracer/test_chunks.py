@@ -57,7 +57,7 @@ def test_partial_flush_can_be_switched_off(agent: RecordingAgent, make_tracer: M
 
 
 def test_a_child_that_never_ends_holds_nobody_back(agent: RecordingAgent, make_tracer: MakeTracer) -> None:
-    """What stands above it is sent at its own end, and so is what else outlives that; what is below an open one waits."""
+    """What is above it is sent at its own end, and so is what else outlives that; what is below an open one waits."""
     tracer = make_tracer(agent.url)
     with tracer.trace("request") as request:
         tracer.trace("done").finish()
