@@ -59,7 +59,10 @@ def route(self: Any, scope: Any, *_channels: Any) -> None:
         allowed = (refused.headers or {}).get("allow", "")
         if refused.status_code != 405 or not allowed:
             return
-        _, handler, rest, _, template = find(path=path, method=allowed.partition(",")[0])
+        try:
+            _, handler, rest, _, template = find(path=path, method=allowed.partition(",")[0])
+        except HTTPException:
+            return  # the parameters are read after the method, and may be of no such type
     if getattr(handler, "is_mount", False):
         request.mounted(path.removesuffix(rest.rstrip("/")).rstrip("/"))
     else:

@@ -25,8 +25,8 @@ class Recorder(Spans):
         return taken
 
     def take_resources(self) -> set[str]:
-        """Return no more than the resources: for very many requests."""
-        found = {span.resource for span in self._spans}
+        """Return no more than the resources of web requests, which may be very many."""
+        found = {span.resource for span in self._spans if span.span_type == "web"}
         self.clear()
         return found
 

@@ -15,6 +15,7 @@ import ddmiddleware
 from ddmiddleware import asgi
 from ddmiddleware.litestar import TraceMiddleware
 from tests.integrations.recorder import Recorder
+from tests.middleware.requests_by_hand import asked
 from tests.middleware.route_runs import (
     ask_shape_in_loop,
     check,
@@ -26,8 +27,20 @@ from tests.middleware.route_runs import (
 from tests.middleware.route_shapes import ERROR, Place, Shape, below, check_resources, expected, written
 
 _WHOLE = "a parameter is a whole segment"
-OWN = shapes_without({"report": _WHOLE, "span": _WHOLE, "year": "parameters have types and no regular expressions"})
-STATUSES: dict[str, int] = {}
+_SLASH = "templates end in no slash, see below"
+OWN = shapes_without(
+    {
+        "report": _WHOLE,
+        "span": _WHOLE,
+        "year": "parameters have types and no regular expressions",
+        "slash": _SLASH,
+        "slash missing": _SLASH,
+        "shop_home": _SLASH,
+        "prefix and root": _SLASH,
+    }
+)
+# HEAD is a method like any other, and OPTIONS is answered without content.
+STATUSES = {"HEAD": 405, "OPTIONS": 204}
 
 
 def answer(status: int) -> Callable[[], Any]:
@@ -112,8 +125,8 @@ def form(name: str, kind: str) -> str:
 
 def handlers(mounts: tuple[str, ...] = ()) -> list[Any]:
     places, nested = below(mounts)
-    own = {shape.place for shape in OWN}
-    found = [handler(place) for place in places if place.name in own]
+    left = ("report", "span", "year")
+    found = [handler(place) for place in places if place.name not in left]
     return [*found, *(Router(written(mount, form), route_handlers=handlers((*mounts, mount))) for mount in nested)]
 
 
@@ -139,7 +152,7 @@ def both(app: Litestar) -> Any:
 @pytest.mark.parametrize("trace", [automatic, explicit, both])
 def test_routes(recorder: Recorder, trace: Callable[[Litestar], Any]) -> None:
     def expect(shape: Shape, status: int) -> dict[str, Any]:
-        return expected(shape, "litestar", form, status)
+        return expected(shape, "litestar", lambda name, _kind: f"{{{name}}}", status)
 
     found = found_in_loop(recorder, OWN, functools.partial(ask_shape_in_loop, trace(application())))
     check(found, OWN, STATUSES, expect)
@@ -147,12 +160,21 @@ def test_routes(recorder: Recorder, trace: Callable[[Litestar], Any]) -> None:
 
 def test_the_table_says_what_litestar_says() -> None:
     app = application()
-    shapes = [shape for shape in OWN if shape.values is not None]
+    # A parameter that is called name stands in the way of route_reverse's own.
+    shapes = [shape for shape in OWN if shape.values is not None and "name" not in shape.values]
     paths = {shape.name: app.route_reverse(shape.place, **shape.values or {}) for shape in shapes}
     assert paths == {shape.name: shape.path for shape in shapes}
+
+
+def test_slashes(recorder: Recorder) -> None:
+    app = automatic(application())
+    for path in ("/slash/", "/slash", "/shop/"):
+        asked(app, path)
+    routes = [(found["tags"]["http.status_code"], found["resource"]) for found in recorder.take()]
+    assert routes == [("200", "GET /slash"), ("200", "GET /slash"), ("200", "GET /shop")]
 
 
 def test_random_requests(recorder: Recorder) -> None:
     found = resources_in_loop(recorder, random_asgi(automatic(application())))
     check_resources(found)
-    assert {f"GET {template}" for template in ("/", "/users/{name:str}", "/shop/users/{number:int}")} <= found
+    assert {f"GET {template}" for template in ("/", "/users/{name}", "/shop/users/{number}")} <= found

@@ -36,6 +36,7 @@ def _link(span: Span) -> str:
 
 
 def test_a_span_that_ends_before_its_child_leaves_nothing_behind(tracer: Tracer, agent: RecordingAgent) -> None:
+    tracer.configure(partial_flush_enabled=False)  # one chunk, to be compared
     first = tracer.trace("a")
     second = tracer.trace("b")
     third = tracer.trace("c")
@@ -133,6 +134,7 @@ def test_interleaved_tasks(tracer: Tracer, agent: RecordingAgent) -> None:
 
 
 def test_a_task_that_outlives_its_request(tracer: Tracer, agent: RecordingAgent) -> None:
+    tracer.configure(partial_flush_enabled=False)  # one chunk, to be compared
     async def background(over: asyncio.Event) -> None:
         with tracer.trace("begun in time"):
             await over.wait()
