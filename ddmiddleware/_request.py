@@ -219,6 +219,9 @@ class Excluded(Request):
     def exclude(self) -> None:
         """Do nothing, it is done."""
 
+    def adopt(self, component: str, source: Any = None, reader: Reader | None = None) -> None:
+        """Do nothing: there is no span to name."""
+
     def hook(self, hooks: Hooks, source: Any, reader: Reader) -> None:
         """Do nothing: there is no span to see."""
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ddmiddleware._arrival import begin
+from ddmiddleware._hooks import Hooks, hooks
 from ddmiddleware._request import KEY, Request
 from ddmiddleware.integrations import Integration
 from ddmiddleware.tracing import active, default_settings, guarded, warn
@@ -23,25 +24,30 @@ _serving = Integration("aiohttp")
 integration = Integration("aiohttp", requires="aiohttp>=3.8", parts=(_serving,))
 
 
-def trace_app(app: web.Application) -> None:
+def trace_app(app: web.Application, **given: Any) -> None:
     """Trace the requests of one application and of what is added to it, around all of its middlewares.
 
-    To be called before the application is served, or added to another one.
+    To be called before the application is served, or added to another one; a second call changes nothing. What else is
+    *given* are the keyword arguments of ``ddmiddleware.wsgi.TraceMiddleware``: the hooks get the ``web.Request``.
     """
-    if not default_settings["DD_TRACE_ENABLED"] or _middleware in app.middlewares:
+    found = hooks(**given)
+    if not default_settings["DD_TRACE_ENABLED"] or any(isinstance(each, _Middleware) for each in app.middlewares):
         return
     if app.middlewares.frozen:
         warn("trace_app: the aiohttp application is served already, or part of another one; it is not traced")
         return
-    app.middlewares.insert(0, _middleware)
+    app.middlewares.insert(0, _Middleware(found))
     _serving.patch()
 
 
-async def _middleware(request: web.Request, handler: Any) -> Any:
-    return await _serve(handler, request, request.match_info)
+class _Middleware:
+    __middleware_version__ = 1  # what web.middleware adds
 
+    def __init__(self, hooks: Hooks | None) -> None:
+        self._hooks = hooks
 
-_middleware.__middleware_version__ = 1  # type: ignore[attr-defined]  # what web.middleware does
+    async def __call__(self, request: web.Request, handler: Any) -> Any:
+        return await _serve(handler, request, request.match_info, self._hooks)
 
 
 # _handle, because everything of the application, its routers and middlewares too, is below it.
@@ -117,12 +123,14 @@ def end(original: Any) -> Any:
     return finishing
 
 
-async def _serve(handler: Callable[[Any], Awaitable[Any]], request: Any, found: Any = None) -> Any:
+async def _serve(
+    handler: Callable[[Any], Awaitable[Any]], request: Any, found: Any = None, hooks: Hooks | None = None
+) -> Any:
     """Call *handler* under the span of its request, of which *found* is known; one that is there already is kept."""
     outside = active.get()
     served = None
     with guarded:
-        served = await _begin(request, found)
+        served = await _begin(request, found, hooks)
     if served is None:
         active.set(outside)  # where it failed half-way
         return await handler(request)
@@ -136,8 +144,11 @@ async def _serve(handler: Callable[[Any], Awaitable[Any]], request: Any, found: 
         active.set(outside)
 
 
-async def _begin(request: Any, found: Any) -> Request | None:
-    if _served(request) is not None:
+async def _begin(request: Any, found: Any, hooks: Hooks | None) -> Request | None:
+    outer = _served(request)
+    if outer is not None:
+        if hooks is not None:
+            outer.hook(hooks, request, _READER)
         return None
     url = request.rel_url
     headers = request.headers.items()
@@ -146,7 +157,29 @@ async def _begin(request: Any, found: Any) -> Request | None:
         request._state[KEY] = served  # not as an item: that warns of a key that is text
         if found is not None:
             await _name(served, request, found, found.apps[-1].router)
+        if hooks is not None:
+            served.hook(hooks, request, _READER)
     return served
+
+
+class _Reader:
+    """Reads a request of aiohttp's."""
+
+    def header(self, source: Any, name: str) -> str:
+        """Return a header, repeated ones as a list (RFC 9110, section 5.3)."""
+        return ",".join(source.headers.getall(name, ()))
+
+    def query(self, source: Any) -> str:
+        """Return the query string."""
+        query: str = source.rel_url.raw_query_string
+        return query
+
+    def peer(self, source: Any) -> str:
+        """Return the other end's address."""
+        return source.remote or ""
+
+
+_READER = _Reader()
 
 
 def _served(request: Any) -> Request | None:

@@ -25,13 +25,15 @@ class TracePlugin:
     name = "trace"
     api = 2
 
-    def __init__(self) -> None:
+    def __init__(self, **hooks: Any) -> None:
+        """*hooks* are the keyword arguments of ``ddmiddleware.wsgi.TraceMiddleware``."""
+        self._hooks = hooks
         self._apps: list[Any] = []
 
     def setup(self, app: Any) -> None:
         """Stand before the application: a plugin's ``apply`` would see what a route calls, and no more."""
         if default_settings["DD_TRACE_ENABLED"] and "wsgi" not in vars(app):
-            app.wsgi = wsgi.TraceMiddleware(app.wsgi, "bottle")
+            app.wsgi = wsgi.TraceMiddleware(app.wsgi, "bottle", **self._hooks)
             self._apps.append(app)
             _routing.patch()
 

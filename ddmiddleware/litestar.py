@@ -22,8 +22,9 @@ integration = Integration("litestar", requires="litestar>=2.13", parts=(_routing
 class TraceMiddleware(asgi.TraceMiddleware):
     """Trace the requests of one application, put around it: those in its list do not see what no route matches."""
 
-    def __init__(self, app: asgi.ASGIApp) -> None:
-        super().__init__(app, "litestar")
+    def __init__(self, app: asgi.ASGIApp, **hooks: Any) -> None:
+        """*hooks* are the keyword arguments of ``ddmiddleware.asgi.TraceMiddleware``."""
+        super().__init__(app, "litestar", **hooks)
         if default_settings["DD_TRACE_ENABLED"]:
             _routing.patch()
 

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from ddmiddleware import _servers, wsgi
+from ddmiddleware._hooks import hooks
 from ddmiddleware._request import KEY, Request
 from ddmiddleware.integrations import Integration
 from ddmiddleware.tracing import default_settings, guarded
@@ -25,10 +26,14 @@ integration = Integration("pyramid", requires="pyramid>=1.10", parts=(_routing,)
 _TRACED = "ddmiddleware.traced"
 
 
-def trace_pyramid(config: Any) -> None:
-    """Trace the requests of the application that *config*, a ``Configurator``, makes."""
+def trace_pyramid(config: Any, **given: Any) -> None:
+    """Trace the requests of the application that *config*, a ``Configurator``, makes.
+
+    What else is *given* are the keyword arguments of ``ddmiddleware.wsgi.TraceMiddleware``.
+    """
+    found = hooks(**given)
     if default_settings["DD_TRACE_ENABLED"]:
-        config.registry[_TRACED] = True
+        config.registry[_TRACED] = found or config.registry.get(_TRACED)
         _routing.patch()
 
 
@@ -39,7 +44,8 @@ def _serving(original: Any, wanted: Callable[[Any], bool]) -> Any:
     def serving(self: Any, environ: Any, start_response: Any) -> Any:
         if not wanted(self):
             return original(self, environ, start_response)
-        return wsgi.serve(partial(original, self), environ, start_response, "pyramid")
+        found = self.registry.get(_TRACED)
+        return wsgi.serve(partial(original, self), environ, start_response, "pyramid", found)
 
     return serving
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from ddmiddleware._arrival import begin
+from ddmiddleware._hooks import hooks
 from ddmiddleware._request import KEY, Request
 from ddmiddleware.integrations import Integration
 from ddmiddleware.tracing import active, default_settings, guarded
@@ -24,10 +25,14 @@ _serving = Integration("tornado")
 integration = Integration("tornado", requires="tornado>=6.1", parts=(_serving,))
 
 
-def trace_app(application: Application) -> None:
-    """Trace the requests of one application."""
+def trace_app(application: Application, **given: Any) -> None:
+    """Trace the requests of one application.
+
+    What is *given* are the keyword arguments of ``ddmiddleware.wsgi.TraceMiddleware``: the hooks get the handler.
+    """
+    found = hooks(**given)
     if default_settings["DD_TRACE_ENABLED"]:
-        application.settings[KEY] = True
+        application.settings[KEY] = found or application.settings.get(KEY)
         _serving.patch()
 
 
@@ -121,6 +126,10 @@ def _around(original: Any, traced: Callable[[Any], bool]) -> Any:
         with guarded:
             if _served(self) is None and traced(self):
                 served = _begin(self)
+                if served is not None:
+                    found = self.application.settings.get(KEY)
+                    if found is not None:
+                        served.hook(found, self, _READER)
         if served is None:
             active.set(outside)  # where it failed half-way
             await original(self, *args, **kwargs)
@@ -137,6 +146,26 @@ def _around(original: Any, traced: Callable[[Any], bool]) -> Any:
             active.set(outside)
 
     return executing
+
+
+class _Reader:
+    """Reads the request of a handler."""
+
+    def header(self, source: Any, name: str) -> str:
+        """Return a header, repeated ones as a list (RFC 9110, section 5.3)."""
+        return ",".join(source.request.headers.get_list(name))
+
+    def query(self, source: Any) -> str:
+        """Return the query string."""
+        query: str = source.request.query
+        return query
+
+    def peer(self, source: Any) -> str:
+        """Return the other end's address."""
+        return source.request.remote_ip or ""
+
+
+_READER = _Reader()
 
 
 def _begin(handler: Any) -> Request | None:

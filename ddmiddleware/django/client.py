@@ -6,6 +6,7 @@ from typing import Any
 
 from ddmiddleware import asgi, wsgi
 from ddmiddleware._request import KEY, Request
+from ddmiddleware.django import options
 from ddmiddleware.tracing import Context, Span, active, guarded
 
 
@@ -16,7 +17,7 @@ def respond(original: Any) -> Any:
         outside = active.get()
         served = None
         with guarded:
-            served = wsgi._begin(request.environ, "django")
+            served = wsgi._begin(request.environ, "django", options.current.hooks)
         try:
             response = original(self, request)
         except BaseException as error:
@@ -55,7 +56,7 @@ def _begin(scope: Any) -> Request | None:
     """Begin a request of the asynchronous client, whose query strings are text against the specification."""
     query = scope.get("query_string", b"")
     shown = {**scope, "query_string": query.encode("latin-1", "replace")} if isinstance(query, str) else scope
-    served = asgi._begin(shown, "django")
+    served = asgi._begin(shown, "django", options.current.hooks)
     if served is not None:
         scope[KEY] = served
     return served

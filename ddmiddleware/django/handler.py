@@ -31,7 +31,7 @@ def call(original: Any) -> Any:
     def serving(self: Any, environ: Any, start_response: Any) -> Any:
         if not integration.patched:  # somebody else's patch is around this one, so that it could not be undone
             return original(self, environ, start_response)
-        return wsgi.serve(partial(original, self), environ, start_response, "django")
+        return wsgi.serve(partial(original, self), environ, start_response, "django", options.current.hooks)
 
     return serving
 
@@ -42,7 +42,7 @@ def call_async(original: Any) -> Any:
         if not integration.patched:
             await original(self, scope, receive, send)
             return
-        await asgi.serve(partial(original, self), scope, receive, send, "django")
+        await asgi.serve(partial(original, self), scope, receive, send, "django", options.current.hooks)
 
     return serving
 

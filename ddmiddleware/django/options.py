@@ -2,6 +2,8 @@
 
 ``SERVICE`` is ``DD_SERVICE``, ``INSTRUMENT_TEMPLATES`` is ``DD_DJANGO_INSTRUMENT_TEMPLATES``, ``TRACE_AGENT_URL`` or
 ``AGENT_URL`` is ``DD_TRACE_AGENT_URL``. It is code, and so goes before the environment.
+
+``SPAN_MODIFIER``, ``REQUEST_HOOK`` and ``RESPONSE_HOOK`` are functions, or their dotted names: see ``docs/requests.md``.
 """
 
 from __future__ import annotations
@@ -10,16 +12,28 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from ddmiddleware._hooks import Hooks, hooks
 from ddmiddleware.tracing import SETTINGS_TABLE, default_settings, default_tracer, warn
 
 _ROWS = {row.name: row for row in SETTINGS_TABLE}
 _PREFIXES = ("DD_DJANGO_", "DD_", "DD_TRACE_", "")
+_HOOKS = ("SPAN_MODIFIER", "REQUEST_HOOK", "RESPONSE_HOOK")
 _taken: list[object] = []
+
+
+class _Current:
+    """What cannot be a setting, as it is made of functions."""
+
+    hooks: Hooks | None = None
+
+
+current = _Current()
 
 
 def take_over() -> bool:
     """Set what ``settings.DDMIDDLEWARE`` says, once; return whether that changed anything."""
     from django.conf import settings
+    from django.utils.module_loading import import_string
 
     given = getattr(settings, "DDMIDDLEWARE", None) if settings.configured else None
     if given is None or _taken == [id(given)]:
@@ -28,8 +42,13 @@ def take_over() -> bool:
     if not isinstance(given, Mapping):
         warn("settings.DDMIDDLEWARE is no dictionary; it has no effect")
         return False
+    functions = {}
     for key, value in given.items():
-        _set(str(key), value)
+        if key in _HOOKS:
+            functions[key.lower()] = import_string(value) if isinstance(value, str) else value
+        else:
+            _set(str(key), value)
+    current.hooks = hooks(**functions)
     default_tracer.service = default_settings.service
     default_tracer.enabled = default_settings["DD_TRACE_ENABLED"]
     default_tracer.reconfigured()
