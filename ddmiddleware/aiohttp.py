@@ -7,6 +7,7 @@ https://docs.aiohttp.org/en/stable/web.html
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ from ddmiddleware.tracing import active, default_settings, guarded, warn
 
 if TYPE_CHECKING:
     from aiohttp import web
+
+# Where a response has the exception that it answers.
+_ANSWERS = "ddmiddleware.answers"
 
 _serving = Integration("aiohttp")
 integration = Integration("aiohttp", requires="aiohttp>=3.8", parts=(_serving,))
@@ -37,7 +41,7 @@ def trace_app(app: web.Application, **given: Any) -> None:
         warn("trace_app: the aiohttp application is served already, or part of another one; it is not traced")
         return
     app.middlewares.insert(0, _Middleware(found))
-    _serving.patch()
+    _serving.keep()
 
 
 class _Middleware:
@@ -75,6 +79,20 @@ def route(original: Any) -> Any:
     return resolving
 
 
+# __init__, because a middleware that answers an exception makes its response while it handles that, and returns it.
+@_serving.replaces("aiohttp.web_response:StreamResponse.__init__")
+def make(original: Any) -> Any:
+    def making(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        if kwargs.get("status", 200) >= 500:
+            with guarded:
+                error = sys.exc_info()[1]
+                if error is not None and error is not self:  # an HTTPException is a response
+                    self._state[_ANSWERS] = error
+
+    return making
+
+
 # prepare, because responses of all kinds, the server's own and those that a handler begins itself, start there.
 @_serving.replaces("aiohttp.web_response:StreamResponse.prepare")
 def start(original: Any) -> Any:
@@ -84,6 +102,9 @@ def start(original: Any) -> Any:
         with guarded:
             served = _served(request)
             if served is not None and not before:
+                answers = self._state.pop(_ANSWERS, None)
+                if answers is not None and served._error is None:
+                    served.handled(answers)
                 served.answered(self.status, self.headers.items())
                 if self.status == 101:  # a websocket: its handshake is over
                     served.ended()

@@ -69,7 +69,7 @@ class TraceMiddleware:
             header_tags=header_tags,
         )
         with guarded:
-            _servers.integration.patch()
+            _servers.integration.keep()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await serve(self.app, scope, receive, send, self._component, self._hooks)

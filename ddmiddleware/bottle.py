@@ -35,7 +35,7 @@ class TracePlugin:
         if default_settings["DD_TRACE_ENABLED"] and "wsgi" not in vars(app):
             app.wsgi = wsgi.TraceMiddleware(app.wsgi, "bottle", **self._hooks)
             self._apps.append(app)
-            _routing.patch()
+            _routing.keep()
 
     def apply(self, callback: Any, route: Any) -> Any:
         """Leave the route's callback as it is."""

@@ -27,7 +27,7 @@ class TraceMiddleware(wsgi.TraceMiddleware):
         """*hooks* are the keyword arguments of ``ddmiddleware.wsgi.TraceMiddleware``."""
         super().__init__(app, "cherrypy", **hooks)
         if default_settings["DD_TRACE_ENABLED"]:
-            _dispatch.patch()
+            _dispatch.keep()
 
 
 # Both, because CherryPy's server calls the tree, and others may call a single application.

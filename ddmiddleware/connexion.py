@@ -31,8 +31,8 @@ class TraceMiddleware(asgi.TraceMiddleware):
         """*hooks* are the keyword arguments of ``ddmiddleware.asgi.TraceMiddleware``."""
         super().__init__(app, "connexion", **hooks)
         if default_settings["DD_TRACE_ENABLED"]:
-            _routing.patch()
-            starlette.routing.patch()
+            _routing.keep()
+            starlette.routing.keep()
 
 
 # The middleware's, because both kinds of application end there, and it may wrap an ASGI application of any kind.

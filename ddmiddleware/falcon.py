@@ -27,7 +27,7 @@ class TraceMiddleware(wsgi.TraceMiddleware):
         """*hooks* are the keyword arguments of ``ddmiddleware.wsgi.TraceMiddleware``."""
         super().__init__(app, "falcon", **hooks)
         if default_settings["DD_TRACE_ENABLED"]:
-            _routing.patch()
+            _routing.keep()
 
 
 class ASGITraceMiddleware(asgi.TraceMiddleware):
@@ -37,7 +37,7 @@ class ASGITraceMiddleware(asgi.TraceMiddleware):
         """*hooks* are the keyword arguments of ``ddmiddleware.asgi.TraceMiddleware``."""
         super().__init__(app, "falcon", **hooks)
         if default_settings["DD_TRACE_ENABLED"]:
-            _routing.patch()
+            _routing.keep()
 
 
 # __call__, because everything else, the application's middleware too, is below it.

@@ -26,8 +26,8 @@ class TraceMiddleware(asgi.TraceMiddleware):
         """*hooks* are the keyword arguments of ``ddmiddleware.asgi.TraceMiddleware``."""
         super().__init__(app, "fastapi", **hooks)
         if default_settings["DD_TRACE_ENABLED"]:
-            _routing.patch()
-            starlette.routing.patch()
+            _routing.keep()
+            starlette.routing.keep()
 
 
 # __call__, because everything else, the application's middleware too, is below it.

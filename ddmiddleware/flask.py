@@ -31,8 +31,8 @@ class TraceMiddleware:
         self.app = app
         if default_settings["DD_TRACE_ENABLED"]:
             app.wsgi_app = wsgi.TraceMiddleware(app.wsgi_app, "flask", **hooks)  # type: ignore[method-assign]
-            _routing.patch()
-            steps.patch()
+            _routing.keep()
+            steps.keep()
 
 
 # __call__, because a user's own middleware is put around wsgi_app, below it.

@@ -26,7 +26,7 @@ class TraceMiddleware(asgi.TraceMiddleware):
         """*hooks* are the keyword arguments of ``ddmiddleware.asgi.TraceMiddleware``."""
         super().__init__(app, "litestar", **hooks)
         if default_settings["DD_TRACE_ENABLED"]:
-            _routing.patch()
+            _routing.keep()
 
 
 # __call__, because everything else, the application's middleware too, is below it.

@@ -34,7 +34,7 @@ def trace_pyramid(config: Any, **given: Any) -> None:
     found = hooks(**given)
     if default_settings["DD_TRACE_ENABLED"]:
         config.registry[_TRACED] = found or config.registry.get(_TRACED)
-        _routing.patch()
+        _routing.keep()
 
 
 includeme = trace_pyramid  # what config.include calls

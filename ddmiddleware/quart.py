@@ -30,7 +30,7 @@ class TraceMiddleware:
         self.app = app
         if default_settings["DD_TRACE_ENABLED"]:
             app.asgi_app = asgi.TraceMiddleware(app.asgi_app, "quart", **hooks)  # type: ignore[method-assign, assignment, arg-type]
-            _routing.patch()
+            _routing.keep()
 
 
 # __call__, because a user's own middleware is put around asgi_app, below it.

@@ -37,7 +37,7 @@ def trace_app(app: Sanic[Any, Any]) -> None:
     """Trace the requests of one application."""
     if default_settings["DD_TRACE_ENABLED"]:
         _traced.add(app)
-        _serving.patch()
+        _serving.keep()
 
 
 # __call__, because an ASGI server calls nothing else.

@@ -27,7 +27,7 @@ class TraceMiddleware(asgi.TraceMiddleware):
         """*hooks* are the keyword arguments of ``ddmiddleware.asgi.TraceMiddleware``."""
         super().__init__(app, "starlette", **hooks)
         if default_settings["DD_TRACE_ENABLED"]:
-            routing.patch()
+            routing.keep()
 
 
 # __call__, because everything else, the application's middleware too, is below it.

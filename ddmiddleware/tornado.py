@@ -33,7 +33,7 @@ def trace_app(application: Application, **given: Any) -> None:
     found = hooks(**given)
     if default_settings["DD_TRACE_ENABLED"]:
         application.settings[KEY] = found or application.settings.get(KEY)
-        _serving.patch()
+        _serving.keep()
 
 
 # _execute, because everything that a handler does for a request, but for its own making, is below it.

@@ -63,7 +63,7 @@ class TraceMiddleware:
             header_tags=header_tags,
         )
         with guarded:
-            _servers.integration.patch()
+            _servers.integration.keep()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         return serve(self.app, environ, start_response, self._component, self._hooks)

@@ -24,6 +24,10 @@ from ddmiddleware.tracing import default_settings, guarded, warn
 __all__ = ["Call", "Integration", "Traced"]
 
 
+# Stands among the wholes that a part is patched for.
+_EXPLICIT = "explicit middleware"
+
+
 class Integration:
     """A library we trace: the version it needs, its constant tags, and what is replaced in it."""
 
@@ -145,6 +149,11 @@ class Integration:
                 self._awaited.add(module)
                 wrapt.register_post_import_hook(partial(self._imported, module), module)
 
+    def keep(self) -> None:
+        """Patch for explicit middleware, which needs it still when what this is a part of is undone."""
+        self._wholes.add(_EXPLICIT)
+        self.patch()
+
     def _imported(self, module: str, _imported: object) -> None:
         self._awaited.discard(module)
         if self.patched:
@@ -164,8 +173,9 @@ class Integration:
         return (self, *self._parts)
 
     def unpatch(self) -> None:
-        """Undo every replacement."""
+        """Undo every replacement, whoever still needs it."""
         self.patched = False
+        self._wholes.clear()
         for replacement in reversed(self.replacements):
             with guarded:
                 replacement.undo()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ddmiddleware import _servers, django, fastapi, flask, patch, starlette, unpatch
+from ddmiddleware import _servers, patch, unpatch
 from ddmiddleware.integrations import TABLE, _options
 from ddmiddleware.tracing import active, default_settings, guarded
 from tests.django_project import set_up
@@ -31,14 +31,10 @@ def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     left = active.get()
     active.set(None)
     unpatch()
-    flask.integration.unpatch()  # explicit middleware patches the routing alone
-    fastapi.integration.unpatch()
-    starlette.integration.unpatch()
-    django.integration.unpatch()
-    for row in TABLE.values():  # explicit middleware patches the routing alone
+    for row in TABLE.values():  # explicit middleware patches parts alone, and keeps them
         integration = getattr(sys.modules.get(row.loads), "integration", None)
-        if integration is not None:
-            integration.unpatch()
+        for part in integration.everything() if integration is not None else ():
+            part.unpatch()
     _servers.integration.unpatch()
     default_settings._values.clear()
     for options in _options._all.values():

@@ -227,3 +227,17 @@ def test_switched_off(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> No
     app = web.Application()
     trace_app(app)
     assert not app.middlewares
+
+
+def test_a_middleware_that_answers_an_exception(recorder: Recorder, trace: Any) -> None:
+    @web.middleware
+    async def answering(request: web.Request, handler: Any) -> web.StreamResponse:
+        try:
+            answer: web.StreamResponse = await handler(request)
+        except MissingError:
+            answer = web.json_response({"error": "sorry"}, status=503)
+        return answer
+
+    assert asked(trace(shop(answering)), "/broken").status == 503
+    (found,) = recorder.take()
+    assert found == span("aiohttp", "/broken", "/broken", 503, tags=failed(MissingError("broken")))

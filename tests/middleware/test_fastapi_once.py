@@ -88,6 +88,16 @@ def test_what_both_need_goes_with_the_last(recorder: Recorder) -> None:
     assert not hasattr(Route.handle, "__wrapped__")
 
 
+def test_what_explicit_middleware_needs_stays(recorder: Recorder) -> None:
+    app = Starlette(routes=[Route("/users/{name}", text)])
+    app.add_middleware(starlette.TraceMiddleware)
+    asked(app, "/users/ada")
+    ddmiddleware.patch(fastapi=True)
+    ddmiddleware.unpatch("fastapi")
+    asked(app, "/users/ada")
+    assert [found["resource"] for found in recorder.take()] == ["GET /users/{name}"] * 2
+
+
 def test_its_service(patched: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(options_of("fastapi"), "service", "front")
     asked(asgi.TraceMiddleware(shop()), "/v1/users/7")
