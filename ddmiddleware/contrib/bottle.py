@@ -10,7 +10,9 @@ from ddmiddleware import bottle, config, integrations
 class TracePlugin(bottle.TracePlugin):
     """Trace one application: ``app.install(TracePlugin(service="shop", tracer=tracer))``."""
 
-    def __init__(self, service: str | None = None, tracer: Any = None, distributed_tracing: bool | None = None, **hooks: Any) -> None:
+    def __init__(
+        self, service: str | None = None, tracer: Any = None, distributed_tracing: bool | None = None, **hooks: Any
+    ) -> None:
         """*service* and *distributed_tracing* are those of all Bottle requests; there is one tracer."""
         super().__init__(**hooks)
         if service:

@@ -3,7 +3,7 @@
 ``SERVICE`` is ``DD_SERVICE``, ``INSTRUMENT_TEMPLATES`` is ``DD_DJANGO_INSTRUMENT_TEMPLATES``, ``TRACE_AGENT_URL`` or
 ``AGENT_URL`` is ``DD_TRACE_AGENT_URL``. It is code, and so goes before the environment.
 
-``SPAN_MODIFIER``, ``REQUEST_HOOK`` and ``RESPONSE_HOOK`` are functions, or their dotted names: see ``docs/requests.md``.
+``SPAN_MODIFIER``, ``REQUEST_HOOK`` and ``RESPONSE_HOOK`` are functions or their dotted names: see docs/requests.md.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -58,7 +59,9 @@ def check(
         status = statuses.get(shape.name, shape.status)
         wanted[shape.name] = status, [expect(shape, status)]
     wrong = [name for name in wanted if found[name] != wanted[name]]
-    assert not wrong, "\n".join(f"{name}: {_differing(found[name])}\n  not {_differing(wanted[name])}" for name in wrong)
+    assert not wrong, "\n".join(
+        f"{name}: {_differing(found[name])}\n  not {_differing(wanted[name])}" for name in wrong
+    )
 
 
 def _differing(of_shape: tuple[int, list[dict[str, Any]]]) -> Any:
@@ -122,10 +125,8 @@ def random_wsgi(app: Any) -> Callable[[str, str], object]:
     """Return what asks a WSGI application; only what a view raises on purpose is let pass."""
 
     def ask(path: str, method: str) -> None:
-        try:
+        with contextlib.suppress(MissingError):
             ask_wsgi(app, path.encode().decode("latin-1"), method)
-        except MissingError:
-            pass
 
     return ask
 
@@ -135,9 +136,7 @@ def random_asgi(app: Any) -> Callable[[str, str], Awaitable[object]]:
 
     async def ask(path: str, method: str) -> None:
         client = Visitor(EMPTY)
-        try:
+        with contextlib.suppress(MissingError):
             await app(scope(path, method), client.receive, client.send)
-        except MissingError:
-            pass
 
     return ask

@@ -129,7 +129,9 @@ def test_routes(recorder: Recorder, trace: Callable[[Any], Any]) -> None:
 @pytest.mark.parametrize("shape", [shape for shape in OWN if shape.values is not None], ids=lambda shape: shape.name)
 def test_the_table_says_what_bottle_says(shape: Shape) -> None:
     mounts = PLACES[shape.place].mounts
-    path = application(mounts).get_url(shape.place, **{name: str(value) for name, value in (shape.values or {}).items()})
+    path = application(mounts).get_url(
+        shape.place, **{name: str(value) for name, value in (shape.values or {}).items()}
+    )
     assert "".join(mounts) + path == shape.path
 
 

@@ -1,4 +1,4 @@
-"""Falcon, WSGI and ASGI, over the shared table of route shapes: it has no mounts, so that their templates are written out."""
+"""Falcon, WSGI and ASGI, over the shared table of route shapes: it has no mounts, so they are written out."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from litestar import Controller, HttpMethod, Litestar, Request, Response, Router, WebSocket, get, post, route, websocket
-from litestar.exceptions import HTTPException, NotFoundException, PermissionDeniedException
+from litestar.exceptions import NotFoundException, PermissionDeniedException
 from litestar.response import File, Redirect, Stream
 
 import ddmiddleware

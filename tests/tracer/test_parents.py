@@ -135,6 +135,7 @@ def test_interleaved_tasks(tracer: Tracer, agent: RecordingAgent) -> None:
 
 def test_a_task_that_outlives_its_request(tracer: Tracer, agent: RecordingAgent) -> None:
     tracer.configure(partial_flush_enabled=False)  # one chunk, to be compared
+
     async def background(over: asyncio.Event) -> None:
         with tracer.trace("begun in time"):
             await over.wait()
