@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ddmiddleware.tracing import __version__
 
 _HELP = """\
-usage: ddmiddleware-run [--debug] [--as-ddtrace] COMMAND [ARGUMENT ...]
+usage: ddmiddleware-run [--debug] [--profiling] [--as-ddtrace] COMMAND [ARGUMENT ...]
        ddmiddleware-run --info | --version | --help
 
 Run COMMAND (python, gunicorn, uvicorn, flask, celery, a script ...) and trace the requests it serves and the calls it
@@ -19,6 +19,8 @@ makes. The interpreters that it starts are traced too.
 
 options:
   -d, --debug    log what is patched and sent
+  -p, --profiling
+                 profile it as well: the same as DD_PROFILING_ENABLED=true
   --as-ddtrace   let "import ddtrace" give ddmiddleware, where ddtrace is not installed
   -i, --info     show what is set and whether the collector can be reached
   -v, --version  show the version
@@ -49,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _doctor.info()
         if option in ("-d", "--debug"):
             environ["DD_TRACE_DEBUG"] = "true"
+        elif option in ("-p", "--profiling"):
+            environ["DD_PROFILING_ENABLED"] = "true"
         elif option == "--as-ddtrace":
             environ["_DDMIDDLEWARE_AS_DDTRACE"] = "true"
         elif option == "--":

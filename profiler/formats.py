@@ -19,6 +19,7 @@ FORMATS = {
     "collapsed": _Format(".collapsed.txt", "collapsed"),
     "speedscope": _Format(".speedscope.json", "speedscope"),
     "chrome": _Format(".trace.json", "chrome_trace"),
+    "top": _Format(".top.json", "hottest"),
 }
 
 

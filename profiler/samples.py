@@ -29,6 +29,9 @@ UNITS = {
     "gc-samples": "count",
 }
 
+# Not what happened since the last time, but what is there now.
+SNAPSHOTS = frozenset(("heap-space", "heap-live-samples"))
+
 # Labels that hold an int; all others hold a str.
 NUMERIC_LABELS = frozenset(
     ("thread id", "thread native id", "task id", "span id", "local root span id", "end_timestamp_ns")

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from ddmiddleware.tracing.settings_addresses import folder
 from ddmiddleware.tracing.settings_row import Setting
-from ddmiddleware.tracing.settings_values import boolean, milliseconds, pairs, percent, seconds, seconds_as_ms, whole
+from ddmiddleware.tracing.settings_values import (
+    auto_boolean,
+    boolean,
+    milliseconds,
+    pairs,
+    percent,
+    seconds,
+    seconds_as_ms,
+    whole,
+)
 
 PROFILING = (
-    Setting("DD_PROFILING_ENABLED", boolean, False, "Profile the process, under ddmiddleware-run."),
+    Setting("DD_PROFILING_ENABLED", auto_boolean, False, "Profile the process, under ddmiddleware-run."),
     Setting(
         "DD_PROFILING_ON_DEMAND_ENABLED",
         boolean,
         True,
         "Let the same user ask a profiled process for a profile: ddmiddleware profile, ddmiddleware top.",
+    ),
+    Setting(
+        "DD_PROFILING_ON_DEMAND_DIR",
+        folder,
+        "",
+        "Folder of the sockets for that; /tmp/ddmiddleware-<user id> if unset.",
     ),
     Setting("DD_PROFILING_STACK_ENABLED", boolean, True, "Profile CPU and wall time."),
     Setting("DD_PROFILING_MEMORY_ENABLED", boolean, True, "Profile what allocates memory."),

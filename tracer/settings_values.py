@@ -22,6 +22,11 @@ def inverted(value: str) -> bool:
     return not boolean(value)
 
 
+def auto_boolean(value: str) -> bool:
+    """Read a switch that others may leave to ddtrace: ``auto`` means on."""
+    return value.strip().lower() == "auto" or boolean(value)
+
+
 def debug_level(value: str) -> bool:
     """Read a log level (``OTEL_LOG_LEVEL``): whether it shows what is meant for debugging."""
     level = value.strip().lower()
