@@ -13,6 +13,8 @@ usage: ddmiddleware COMMAND [ARGUMENT ...]
 commands:
   collector   store traces on this machine and show them in the browser
   run         run a program with tracing: the same as ddmiddleware-run
+  profile     profile running processes for a while
+  top         show which endpoints and functions use the CPU, live
   config      show every setting, its value in force, and where that comes from
   doctor      check what is installed, traced and reachable, and what escapes
   info        show what is set and whether the collector can be reached
@@ -35,6 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from ddmiddleware import run
 
         return run.main(rest)
+    if command == "profile":
+        from ddmiddleware import profiling
+
+        return profiling.profile_command(rest)
+    if command == "top":
+        from ddmiddleware import profiling
+
+        return profiling.top_command(rest)
     if command == "config":
         from ddmiddleware import _config_command
 

@@ -9,15 +9,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ddmiddleware.profiling.command import main as profile_command
     from ddmiddleware.profiling.profiler import Profiler as Profiler
+    from ddmiddleware.profiling.top import main as top_command
 
-__all__ = ["Profiler"]
+__all__ = ["Profiler", "profile_command", "top_command"]
+
+_LAZY = {"Profiler": ("profiler", "Profiler"), "profile_command": ("command", "main"), "top_command": ("top", "main")}
 
 
 def __getattr__(name: str) -> Any:
-    """Load the profiler with its first user."""
-    if name == "Profiler":
-        from ddmiddleware.profiling.profiler import Profiler
+    """Load what is used with its first user."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return Profiler
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _LAZY[name]
+    return getattr(import_module(f"{__name__}.{module}"), attribute)

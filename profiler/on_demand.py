@@ -15,7 +15,7 @@ import stat
 import time
 from typing import Any
 
-from ddmiddleware.profiling.event import tags
+from ddmiddleware.profiling.event import event_of
 from ddmiddleware.profiling.formats import FORMATS, encoder
 from ddmiddleware.profiling.recording import Recording
 from ddmiddleware.profiling.samples import Profile, Sample
@@ -126,13 +126,19 @@ class Listener:
 
     def _answer(self, window: _Window) -> None:
         try:
-            profile = window.profile(tags(Profile(0, 0, tags=self._recording.tags()), self._settings))
+            profile = window.profile(self._recording.tags())
             with forks_wait:  # it imports
                 encode = encoder(window.format)
             body = encode(profile)
-            told = {"service": self._settings.service, "pid": os.getpid(), "samples": len(profile.samples)}
+            told = {
+                "service": self._settings.service,
+                "pid": os.getpid(),
+                "samples": len(profile.samples),
+                "event": event_of(profile, self._settings, ["profile.pprof"], 0),
+                "bytes": len(body),
+            }
             window.connection.settimeout(_SEND_S)
-            window.connection.sendall(json.dumps({**told, "bytes": len(body)}).encode() + b"\n" + body)
+            window.connection.sendall(json.dumps(told).encode() + b"\n" + body)
         except OSError as error:
             debug("nobody takes the profile that was asked for: %s", error)
         finally:

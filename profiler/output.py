@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from ddmiddleware.profiling import pprof
 from ddmiddleware.profiling.samples import Profile
@@ -34,16 +34,17 @@ class Files:
     """``<prefix>.<pid>.<number>.pprof``, for ``DD_PROFILING_OUTPUT_PPROF``; what cannot be written is lost."""
 
     retry_at = 0.0
+    numbers: ClassVar[dict[str, int]] = {}  # of the last file, by the process: a profiler that is restarted counts on
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self._number = 0
         self._failing = False
 
     def put(self, profile: Profile) -> None:
         """Write one file that only its owner can read; it has its name once it is whole."""
-        self._number += 1
-        name = f"{self._prefix}.{os.getpid()}.{self._number}.pprof"
+        stem = f"{self._prefix}.{os.getpid()}"
+        self.numbers[stem] = self.numbers.get(stem, 0) + 1
+        name = f"{stem}.{self.numbers[stem]}.pprof"
         unfinished = name + ".part"
         try:
             write_private(unfinished, pprof.encode(profile))
@@ -63,8 +64,8 @@ class Files:
         """Do nothing: no file is open between two profiles."""
 
     def disown(self) -> None:
-        """Begin to count anew."""
-        self._number = 0
+        """Count anew."""
+        self.numbers.clear()
 
 
 class Nowhere:

@@ -91,6 +91,7 @@ class Profiler:
         self._settings: Settings | None = None
         self._children = True
         self._dormant = False
+        self._told = False
 
     @property
     def running(self) -> bool:
@@ -145,12 +146,16 @@ class Profiler:
 
     def _stop(self, flush: bool, deadline: float) -> None:
         global _active
-        with guarded, _changing:
-            if _active is not self:
+        with guarded:
+            if not _changing.acquire(timeout=max(deadline - time.monotonic(), 0)):
                 return
-            _active = None
-            atexit.unregister(self._exit)
-            self._end(flush, deadline)
+            try:
+                if _active is self:
+                    _active = None
+                    atexit.unregister(self._exit)
+                    self._end(flush, deadline)
+            finally:
+                _changing.release()
 
     def _end(self, flush: bool, deadline: float) -> None:
         recording, self._recording = self._recording, None
@@ -166,11 +171,20 @@ class Profiler:
         if settings is not None:
             self._stop(True, exit_deadline(settings["DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS"], _EXIT_SHARE))
 
+    def _exit_of_multiprocessing(self) -> None:
+        if self.running:
+            at_multiprocessing_exit(self._exit)
+
     def set_asyncio_event_loop_policy(self) -> None:
         """Install the asyncio policy that this profiler was made with again, after something has replaced it."""
         loop_policy.install(self._policy)
 
     def _forking(self) -> None:
+        util = sys.modules.get("multiprocessing.util")
+        if util is not None and not self._told:
+            self._told = True
+            # In a child that it forks it says so after all others have been told of the fork.
+            util.register_after_fork(self, Profiler._exit_of_multiprocessing)
         if not self._dormant:
             if self._scheduler is not None:
                 self._scheduler.rest()
@@ -201,7 +215,7 @@ class Profiler:
             self._recording.after_fork_in_child()
         if self._children and self._recording is not None and self._settings is not None:
             self._resume(self._settings, self._recording)
-            at_multiprocessing_exit(self._exit)
+            at_multiprocessing_exit(self._exit)  # of a child of such a child
         else:
             _active = self._recording = None
             atexit.unregister(self._exit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from typing import Any
 
 from ddmiddleware.profiling import pprof
 from ddmiddleware.profiling.event import event_of
@@ -15,6 +16,7 @@ from ddmiddleware.tracing import (
     Delivery,
     Settings,
     Span,
+    Unreachable,
     __version__,
     container_headers,
     warn,
@@ -23,6 +25,13 @@ from ddmiddleware.tracing import (
 _PATH = "/profiling/v1/input"
 _AGENTLESS_PATH = "/api/v2/profile"
 _RETRIED = frozenset((408, 429, *range(500, 600)))
+_BOUNDARY = f"ddmiddleware-{os.urandom(16).hex()}"
+_HEADERS = {
+    "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
+    "User-Agent": f"ddmiddleware/{__version__}",
+    "DD-EVP-ORIGIN": "ddmiddleware",
+    "DD-EVP-ORIGIN-VERSION": __version__,
+}
 
 
 class Uploader(Delivery):
@@ -33,14 +42,7 @@ class Uploader(Delivery):
 
     def __init__(self, settings: Settings) -> None:
         url, path = _address(settings)
-        self._boundary = f"ddmiddleware-{os.urandom(16).hex()}"
-        headers = {
-            "Content-Type": f"multipart/form-data; boundary={self._boundary}",
-            "User-Agent": f"ddmiddleware/{__version__}",
-            "DD-EVP-ORIGIN": "ddmiddleware",
-            "DD-EVP-ORIGIN-VERSION": __version__,
-            **container_headers(settings["DD_EXTERNAL_ENV"]),
-        }
+        headers = {**_HEADERS, **container_headers(settings["DD_EXTERNAL_ENV"])}
         if settings["DD_PROFILING_AGENTLESS"]:
             headers["DD-API-KEY"] = settings["DD_API_KEY"]
             if not settings["DD_API_KEY"]:
@@ -65,19 +67,7 @@ class Uploader(Delivery):
             parts["code-provenance.json"] = self._provenance
         event = json.dumps(event_of(profile, self._settings, list(parts), self._number), separators=(",", ":"))
         self._number += 1
-        super().put(self._body({"event": event.encode(), **parts}), 1, 1)
-
-    def _body(self, parts: dict[str, bytes]) -> bytes:
-        pieces = []
-        for name, content in parts.items():
-            file, kind = ("event.json", "application/json") if name == "event" else (name, "application/octet-stream")
-            disposition = f'Content-Disposition: form-data; name="{name}"; filename="{file}"'
-            pieces += [
-                f"--{self._boundary}\r\n{disposition}\r\nContent-Type: {kind}\r\n\r\n".encode(),
-                content,
-                b"\r\n",
-            ]
-        return b"".join((*pieces, f"--{self._boundary}--\r\n".encode()))
+        super().put(_body({"event": event.encode(), **parts}), 1, 1)
 
 
 class _NoEncoder:
@@ -97,3 +87,26 @@ def _address(settings: Settings) -> tuple[str, str]:
     if settings["DD_PROFILING_AGENTLESS"]:
         return f"https://intake.profile.{settings['DD_SITE']}", _AGENTLESS_PATH
     return settings.agent_address, _PATH
+
+
+def post(body: bytes, event: dict[str, Any], settings: Settings) -> str:
+    """Send one profile that is encoded already, and wait for the answer; return what went wrong, or ``""``."""
+    url, path = _address(settings)
+    connection = Connection(url, settings["DD_PROFILING_API_TIMEOUT_MS"] / 1000)
+    parts = {"event": json.dumps(event).encode(), "profile.pprof": body}
+    try:
+        status, _ = connection.request("POST", path, _HEADERS, _body(parts), None)
+    except Unreachable as error:
+        return f"cannot send the profile to {connection.address}: {error}"
+    finally:
+        connection.close()
+    return "" if 200 <= status < 300 else f"{connection.address} answered {status}"
+
+
+def _body(parts: dict[str, bytes]) -> bytes:
+    pieces = []
+    for name, content in parts.items():
+        file, kind = ("event.json", "application/json") if name == "event" else (name, "application/octet-stream")
+        disposition = f'Content-Disposition: form-data; name="{name}"; filename="{file}"'
+        pieces += [f"--{_BOUNDARY}\r\n{disposition}\r\nContent-Type: {kind}\r\n\r\n".encode(), content, b"\r\n"]
+    return b"".join((*pieces, f"--{_BOUNDARY}--\r\n".encode()))

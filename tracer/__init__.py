@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ddmiddleware.tracing.export.container import container_headers as container_headers
     from ddmiddleware.tracing.export.delivery import Delivery as Delivery
     from ddmiddleware.tracing.export.http import Connection as Connection
+    from ddmiddleware.tracing.export.http import Unreachable as Unreachable
     from ddmiddleware.tracing.export.otlp_metrics import Histogram as Histogram
     from ddmiddleware.tracing.export.otlp_metrics import OtlpMetrics as OtlpMetrics
     from ddmiddleware.tracing.export.otlp_metrics import UpDownCounter as UpDownCounter
@@ -75,6 +76,7 @@ __all__ = [
     "Span",
     "TraceFilter",
     "Tracer",
+    "Unreachable",
     "UpDownCounter",
     "__version__",
     "active",
@@ -142,6 +144,7 @@ _LAZY = {
     "BaseContextProvider": ("provider", "BaseContextProvider"),
     "Histogram": ("export.otlp_metrics", "Histogram"),
     "OtlpMetrics": ("export.otlp_metrics", "OtlpMetrics"),
+    "Unreachable": ("export.http", "Unreachable"),
     "UpDownCounter": ("export.otlp_metrics", "UpDownCounter"),
     "DogStatsD": ("dogstatsd", "DogStatsD"),
     "EXTRACTED_HEADERS": ("propagation", "EXTRACTED"),
