@@ -68,12 +68,14 @@ class Listener:
         folder = folder_of(self._settings["DD_PROFILING_ON_DEMAND_DIR"])
         prepare(folder)
         self._path = os.path.join(folder, f"{os.getpid()}.sock")
-        if os.path.lexists(self._path):  # of a process that was killed
-            os.unlink(self._path)
+        unfinished = f"{self._path}.part"
+        if os.path.lexists(unfinished):  # of a process that was killed
+            os.unlink(unfinished)
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listening.bind(self._path)
-        os.chmod(self._path, 0o600)
+        listening.bind(unfinished)
+        os.chmod(unfinished, 0o600)
         listening.listen(_WINDOWS)
+        os.replace(unfinished, self._path)  # who finds it can connect
         listening.setblocking(False)
         self._socket = listening
 

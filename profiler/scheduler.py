@@ -17,6 +17,9 @@ _REST_S = 0.1
 _GRACE_S = 0.05  # what a thread takes to end after its deadline
 _SHORTEST_S = 0.05
 _AFTER_ERROR_S = 1.0
+# What sends is imported some time after the start, so that it is there at exit, and not before a worker of gunicorn has
+# let gevent patch the modules it needs.
+_OPENED_AFTER_S = 5.0
 _GOLDEN = 0.6180339887498949
 
 
@@ -35,6 +38,7 @@ class Scheduler:
         self._stopping = False
         self._flushes = False
         self._deadline: float | None = None
+        self._opened_at = time.monotonic() + _OPENED_AFTER_S
         # Workers that were started together send at times of their own.
         self._due_at = time.monotonic() + self._interval_s * (1 + os.getpid() * _GOLDEN % 1) / 2
 
@@ -118,7 +122,10 @@ class Scheduler:
         if now >= self._due_at:
             self._due_at = now + self._interval_s
             self._put()
-        if self._output is not None and now >= self._output.retry_at > 0:
+        if self._output is None:
+            if now >= self._opened_at:
+                self._output = self._open()
+        elif now >= self._output.retry_at > 0:
             self._output.send(None)
 
     def _wait(self) -> None:
@@ -126,7 +133,9 @@ class Scheduler:
         assert self._bell is not None
         assert self._listener is not None
         until = min(self._due_at, self._listener.due_at)
-        if self._output is not None and self._output.retry_at:
+        if self._output is None:
+            until = min(until, self._opened_at)
+        elif self._output.retry_at:
             until = min(until, self._output.retry_at)
         readable = [self._bell[0], *self._listener.sockets]
         # Looked up now: gevent may have put its own there.

@@ -82,6 +82,7 @@ ROWS = (("DD_PROFILING_STACK_ENABLED", "tests.profiler.fake_collector", "FakeCol
 # What a script in a process of its own begins with.
 PRELUDE = """
 import os, sys, threading, time
+os.environ.setdefault("DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS", "10")  # the machine is busy
 from ddmiddleware.profiling import profiler as module
 from ddmiddleware.profiling import Profiler
 from tests.profiler.fake_collector import ROWS, FakeCollector
