@@ -22,6 +22,7 @@ from ddmiddleware.tracing import (
     default_tracer,
     guarded,
     loop_meter,
+    service_ended,
 )
 
 Scope = MutableMapping[str, Any]
@@ -230,6 +231,7 @@ def _flushing(send: Send) -> Send:
         with guarded:
             if message["type"].startswith("lifespan.shutdown."):
                 default_tracer.flush(default_settings["DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS"])
+                service_ended()
         await send(message)
 
     return flushing

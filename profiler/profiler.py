@@ -15,6 +15,7 @@ from ddmiddleware.tracing import (
     Tracer,
     at_fork,
     at_multiprocessing_exit,
+    at_service_end,
     default_tracer,
     exit_deadline,
     guarded,
@@ -171,6 +172,10 @@ class Profiler:
         if settings is not None:
             self._stop(True, exit_deadline(settings["DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS"], _EXIT_SHARE))
 
+    def _flush(self) -> None:
+        if self.running and self._scheduler is not None and self._settings is not None:
+            self._scheduler.flush(time.monotonic() + self._settings["DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS"])
+
     def _exit_of_multiprocessing(self) -> None:
         if self.running:
             at_multiprocessing_exit(self._exit)
@@ -249,6 +254,11 @@ def _forked_in_child() -> None:
         _active._forked_in_child()
 
 
+def _service_ended() -> None:
+    if _active is not None:
+        _active._flush()
+
+
 def __getattr__(name: str) -> Any:
     """Load what needs asyncio with its first user."""
     if name == "DdtraceProfilerEventLoopPolicy":
@@ -257,3 +267,4 @@ def __getattr__(name: str) -> Any:
 
 
 at_fork(before=_forking, in_parent=_forked_in_parent, in_child=_forked_in_child)
+at_service_end(_service_ended)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import sys
 import threading
 import time
 
@@ -19,7 +20,7 @@ _SHORTEST_S = 0.05
 _AFTER_ERROR_S = 1.0
 # What sends is imported some time after the start, so that it is there at exit, and not before a worker of gunicorn has
 # let gevent patch the modules it needs.
-_OPENED_AFTER_S = 5.0
+_OPENED_AFTER_S = 2.0
 _GOLDEN = 0.6180339887498949
 
 
@@ -38,6 +39,7 @@ class Scheduler:
         self._stopping = False
         self._flushes = False
         self._deadline: float | None = None
+        self._asked: threading.Event | None = None  # somebody waits for what there is to be sent
         self._opened_at = time.monotonic() + _OPENED_AFTER_S
         # Workers that were started together send at times of their own.
         self._due_at = time.monotonic() + self._interval_s * (1 + os.getpid() * _GOLDEN % 1) / 2
@@ -62,6 +64,15 @@ class Scheduler:
         self._ring()
         if thread is not threading.current_thread():
             thread.join(max(deadline - time.monotonic(), 0) + _GRACE_S)
+
+    def flush(self, deadline: float) -> None:
+        """Send what there is, and wait for it until *deadline* (monotonic seconds)."""
+        sent = threading.Event()
+        self._asked, self._deadline = sent, deadline
+        self._ring()
+        sent.wait(max(deadline - time.monotonic(), 0))
+        if not self._stopping:
+            self._deadline = None
 
     def rest(self) -> None:
         """End the thread before a fork; one that is sending just now is not waited for."""
@@ -119,9 +130,12 @@ class Scheduler:
             return
         self._listener.serve()
         now = time.monotonic()
-        if now >= self._due_at:
+        if now >= self._due_at or self._asked is not None:
             self._due_at = now + self._interval_s
+            asked, self._asked = self._asked, None
             self._put()
+            if asked is not None:
+                asked.set()
         if self._output is None:
             if now >= self._opened_at:
                 self._output = self._open()
@@ -162,6 +176,8 @@ class Scheduler:
 
     def _open(self) -> Output:
         with forks_wait:  # it imports
+            if "gevent.monkey" in sys.modules:
+                import concurrent.futures.thread  # noqa: F401  # gevent needs it to resolve names, and at exit it refuses
             return open_output(self._settings)
 
     def _finish(self) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 from ddmiddleware.profiling import pprof
 from ddmiddleware.profiling.event import event_of
+from ddmiddleware.profiling.native_connection import NativeConnection
 from ddmiddleware.profiling.provenance import code_provenance
 from ddmiddleware.profiling.samples import Profile
 from ddmiddleware.tracing import (
-    Connection,
     Delivery,
     Settings,
     Span,
@@ -47,7 +47,7 @@ class Uploader(Delivery):
             headers["DD-API-KEY"] = settings["DD_API_KEY"]
             if not settings["DD_API_KEY"]:
                 warn("DD_PROFILING_AGENTLESS needs DD_API_KEY: profiles will be refused")
-        connection = Connection(url, settings["DD_PROFILING_API_TIMEOUT_MS"] / 1000)
+        connection = NativeConnection(url, settings["DD_PROFILING_API_TIMEOUT_MS"] / 1000)
         super().__init__(connection, path, headers, _NoEncoder(), settings["DD_TRACE_WRITER_BUFFER_SIZE_BYTES"])
         self._settings = settings
         self._number = 0
@@ -92,7 +92,7 @@ def _address(settings: Settings) -> tuple[str, str]:
 def post(body: bytes, event: dict[str, Any], settings: Settings) -> str:
     """Send one profile that is encoded already, and wait for the answer; return what went wrong, or ``""``."""
     url, path = _address(settings)
-    connection = Connection(url, settings["DD_PROFILING_API_TIMEOUT_MS"] / 1000)
+    connection = NativeConnection(url, settings["DD_PROFILING_API_TIMEOUT_MS"] / 1000)
     parts = {"event": json.dumps(event).encode(), "profile.pprof": body}
     try:
         status, _ = connection.request("POST", path, _HEADERS, _body(parts), None)

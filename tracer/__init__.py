@@ -16,11 +16,13 @@ from ddmiddleware.tracing.noop import Silence
 from ddmiddleware.tracing.process import (
     at_fork,
     at_multiprocessing_exit,
+    at_service_end,
     exit_deadline,
     forks_wait,
     keep_interrupt,
     notice_fork,
     runtime_id,
+    service_ended,
 )
 from ddmiddleware.tracing.settings import Settings, parsed
 from ddmiddleware.tracing.settings import settings as default_settings
@@ -83,6 +85,7 @@ __all__ = [
     "add_job",
     "at_fork",
     "at_multiprocessing_exit",
+    "at_service_end",
     "constants",
     "container_headers",
     "debug",
@@ -104,6 +107,7 @@ __all__ = [
     "remove_job",
     "report_runtime_metrics",
     "runtime_id",
+    "service_ended",
     "traceparent",
     "varint",
     "warn",

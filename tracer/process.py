@@ -11,12 +11,13 @@ from ddmiddleware.tracing.guard import guard
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _FORK_WAITS_S = 5.0
 _before_fork: list[Callable[[], None]] = []
 _after_fork_in_parent: list[Callable[[], None]] = []
 _after_fork_in_child: list[Callable[[], None]] = []
+_at_service_end: list[Callable[[], object]] = []
 
 
 class _Process:
@@ -87,6 +88,16 @@ def at_multiprocessing_exit(callback: Callable[[], object]) -> None:
         util.Finalize(None, callback, exitpriority=-100)
 
 
+def at_service_end(callback: Callable[[], object]) -> None:
+    """Call *callback* when a server says that it will serve no more; it may end by a signal, without exit handlers."""
+    _at_service_end.append(callback)
+
+
+def service_ended() -> None:
+    """Call those that wait for it: a server says that it will serve no more."""
+    _call(_at_service_end)
+
+
 def _forking() -> None:
     _call(_before_fork)
     forks_wait.acquire(timeout=_FORK_WAITS_S)
@@ -111,7 +122,7 @@ def notice_fork() -> None:
         _forked_in_child()
 
 
-def _call(callbacks: list[Callable[[], None]]) -> None:
+def _call(callbacks: Sequence[Callable[[], object]]) -> None:
     for callback in callbacks:
         with guard:
             callback()

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.profiler.receiver import Receiver
 from tests.recording_agent import RecordingAgent
 from tests.servers_real.servers import FLASK_ROUTE, RUN, STARLETTE_ROUTE, Server, check, served, threads, until
 from tests.tracer.processes import ROOT
@@ -49,7 +50,9 @@ Response.sendfile = say_sent
 class Gunicorn(Server):
     """With its workers booted."""
 
-    def __init__(self, folder: Path, agent: RecordingAgent, *options: str, workers: int = 4, **more: Any) -> None:
+    def __init__(
+        self, folder: Path, agent: RecordingAgent | Receiver, *options: str, workers: int = 4, **more: Any
+    ) -> None:
         (folder / "conf.py").write_text(CONFIG)
         command = more.pop("command", (RUN, "gunicorn"))
         super().__init__(folder, agent.url, *command, "-c", "conf.py", "-w", str(workers), *options, **more)
