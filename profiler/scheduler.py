@@ -14,6 +14,7 @@ from ddmiddleware.profiling.output import Output, open_output
 from ddmiddleware.profiling.recording import Recording
 from ddmiddleware.tracing import Settings, active, debug, forks_wait, guarded
 
+_NAME = "ddmiddleware-profiler"
 _REST_S = 0.1
 _GRACE_S = 0.05  # what a thread takes to end after its deadline
 _SHORTEST_S = 0.05
@@ -50,7 +51,7 @@ class Scheduler:
             self._bell = socket.socketpair()
             for end in self._bell:
                 end.setblocking(False)
-        thread = threading.Thread(target=self._run, name="ddmiddleware-profiler", daemon=True)
+        thread = threading.Thread(target=self._run, name=_NAME, daemon=True)
         self._thread = thread
         thread.start()
 
@@ -111,6 +112,7 @@ class Scheduler:
         active.set(None)  # a thread may inherit its starter's context, and with it a request
         while not self._stopping:
             if self._resting:
+                _rename()
                 self._thread = None
                 return
             done = False
@@ -121,6 +123,7 @@ class Scheduler:
                 time.sleep(_AFTER_ERROR_S)
         with guarded:
             self._finish()
+        _rename()
 
     def _turn(self) -> None:
         if self._listener is None:
@@ -190,3 +193,12 @@ class Scheduler:
         if self._bell is not None:
             for end in self._bell:
                 end.close()
+
+
+def _rename() -> None:
+    """Let threading find the calling thread: if gevent came after its start, it goes by another id since then."""
+    ident, known = threading.get_ident(), threading._active  # type: ignore[attr-defined]  # where threads look at their end
+    if ident not in known:
+        for before, thread in list(known.items()):
+            if thread.name == _NAME and thread.native_id == threading.get_native_id():
+                known[ident] = known.pop(before)

@@ -61,7 +61,7 @@ class Receiver:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                body = self.rfile.read(int(self.headers["Content-Length"] or 0))
                 status = outer.take(self.path, {key.lower(): value for key, value in self.headers.items()}, body)
                 self.send_response(status)
                 self.send_header("Content-Length", "2")

@@ -49,13 +49,14 @@ def test_gunicorns_workers(receiver: Receiver, tmp_path: Path, kind: str, preloa
         assert ([answer.told["pid"] for answer in answers], problems) == (sorted(workers), [])
         assert threads(server.process.pid) == 1
         if kind == "gevent":  # a worker that is younger has nobody who resolves names when it ends
-            until(lambda: {int(upload.tags["process_id"]) for upload in receiver.uploads} == workers)
+            until(lambda: workers <= {int(upload.tags["process_id"]) for upload in receiver.uploads})
         assert server.stop() == 0, server.output
         output = server.output
     assert "Traceback" not in output
     assert "internal error" not in output
-    assert {int(upload.tags["process_id"]) for upload in receiver.uploads} == workers
-    assert kind == "gevent" or len(receiver.uploads) == 2
+    profiled = sorted(int(upload.tags["process_id"]) for upload in receiver.uploads)
+    # A second is short enough for a profile of what the master imported before it had workers.
+    assert profiled == sorted(workers) if kind != "gevent" else workers <= set(profiled)
     assert {upload.tags["service"] for upload in receiver.uploads} == {"shop"}
 
 
