@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from ddmiddleware.profiling.loop_policy import DdtraceProfilerEventLoopPolicy as DdtraceProfilerEventLoopPolicy
 
 # What watches, and the setting that switches it.
-COLLECTORS: tuple[tuple[str, str, str], ...] = ()
+COLLECTORS: tuple[tuple[str, str, str], ...] = (
+    ("DD_PROFILING_STACK_ENABLED", "ddmiddleware.profiling.stack_collector", "StackCollector"),
+)
 
 _FLUSH_S = 0.5  # beyond the time of one upload, for stop(flush=True)
 _EXIT_SHARE = 0.5  # of the time that an exit may take: the tracer comes next

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ddmiddleware.profiling import activity, stacks, tasks
+from ddmiddleware.profiling.idents import keep_ident, own_ident
 from ddmiddleware.profiling.samples import Sample
 from ddmiddleware.tracing import Settings, Span, Tracer, guarded
 
@@ -117,10 +118,11 @@ class PythonSampler:
                 allowed = self._budget * (clocks[0] - before[0])
                 interval *= (clocks[1] - before[1]) / allowed if allowed > 0 else 2
                 interval = min(max(interval, FASTEST_S), SLOWEST_S)
+        keep_ident()
 
     def _tick(self, last_ns: int) -> None:
         frames = sys._current_frames()
-        me = frames.pop(threading.get_ident())
+        me = frames.pop(own_ident(), None)
         del me
         now_ns = time.monotonic_ns()
         busy = tasks.running()

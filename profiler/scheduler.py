@@ -9,12 +9,12 @@ import sys
 import threading
 import time
 
+from ddmiddleware.profiling.idents import keep_ident
 from ddmiddleware.profiling.on_demand import Listener
 from ddmiddleware.profiling.output import Output, open_output
 from ddmiddleware.profiling.recording import Recording
 from ddmiddleware.tracing import Settings, active, debug, forks_wait, guarded
 
-_NAME = "ddmiddleware-profiler"
 _REST_S = 0.1
 _GRACE_S = 0.05  # what a thread takes to end after its deadline
 _SHORTEST_S = 0.05
@@ -51,7 +51,7 @@ class Scheduler:
             self._bell = socket.socketpair()
             for end in self._bell:
                 end.setblocking(False)
-        thread = threading.Thread(target=self._run, name=_NAME, daemon=True)
+        thread = threading.Thread(target=self._run, name="ddmiddleware-profiler", daemon=True)
         self._thread = thread
         thread.start()
 
@@ -112,7 +112,7 @@ class Scheduler:
         active.set(None)  # a thread may inherit its starter's context, and with it a request
         while not self._stopping:
             if self._resting:
-                _rename()
+                keep_ident()
                 self._thread = None
                 return
             done = False
@@ -123,7 +123,7 @@ class Scheduler:
                 time.sleep(_AFTER_ERROR_S)
         with guarded:
             self._finish()
-        _rename()
+        keep_ident()
 
     def _turn(self) -> None:
         if self._listener is None:
@@ -193,12 +193,3 @@ class Scheduler:
         if self._bell is not None:
             for end in self._bell:
                 end.close()
-
-
-def _rename() -> None:
-    """Let threading find the calling thread: if gevent came after its start, it goes by another id since then."""
-    ident, known = threading.get_ident(), threading._active  # type: ignore[attr-defined]  # where threads look at their end
-    if ident not in known:
-        for before, thread in list(known.items()):
-            if thread.name == _NAME and thread.native_id == threading.get_native_id():
-                known[ident] = known.pop(before)
