@@ -37,6 +37,7 @@ class Scheduler:
         self._thread: threading.Thread | None = None
         self._bell: tuple[socket.socket, socket.socket] | None = None
         self._resting = False
+        self._resuming = threading.Lock()  # between a thread that goes to rest and who starts the next one
         self._stopping = False
         self._flushes = False
         self._deadline: float | None = None
@@ -85,9 +86,10 @@ class Scheduler:
 
     def go_on(self) -> None:
         """Start again after the fork."""
-        self._resting = False
-        if self._thread is None and not self._stopping:
-            self.start()
+        with self._resuming:
+            self._resting = False
+            if self._thread is None and not self._stopping:
+                self.start()
 
     def disown(self) -> None:
         """Let go, in a forked child, of what is the parent's."""
@@ -111,9 +113,11 @@ class Scheduler:
     def _run(self) -> None:
         active.set(None)  # a thread may inherit its starter's context, and with it a request
         while not self._stopping:
-            if self._resting:
+            with self._resuming:
+                if self._resting:
+                    self._thread = None
+            if self._thread is None:
                 keep_ident()
-                self._thread = None
                 return
             done = False
             with guarded:

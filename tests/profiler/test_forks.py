@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import pytest
@@ -148,7 +147,7 @@ def test_no_thread_and_no_descriptor_while_it_forks(receiver: Receiver) -> None:
 before = len(os.listdir("/proc/self/fd"))
 made = Profiler()
 made.start()
-os.register_at_fork(before=lambda: print(len(os.listdir("/proc/self/task"))))
+os.register_at_fork(before=lambda: print(threading.active_count()))
 
 def work():
     made.stop()
@@ -162,4 +161,3 @@ assert len(os.listdir("/proc/self/fd")) == before
     # What is registered last runs first before a fork: our own callbacks would come after this one.
     script = script.replace("os.register_at_fork", "from ddmiddleware.tracing import at_fork\nat_fork")
     assert run(PRELUDE + script, receiver.url).split() == ["1"] * 3
-    assert os.getpid()

@@ -1,4 +1,7 @@
-"""Profiles written in each format, read by what others publish for it."""
+"""Profiles written in each format, read by what others publish for it.
+
+``speedscope.schema.json`` is ``file-format-schema.json`` of npm's speedscope 1.25.0 (MIT).
+"""
 
 from __future__ import annotations
 
