@@ -58,6 +58,7 @@ TABLE = {
     "celery": _row("celery"),
     "aiomysql": _row("aiomysql"),
     "asyncpg": _row("asyncpg"),
+    "cassandra": _row("cassandra", "cassandra.cluster"),
     "futures": _row("futures", "concurrent.futures.thread"),
     "gevent": _row("gevent"),
     "httplib": _row("httplib", "http.client"),

@@ -18,6 +18,7 @@ from tests.integrations import examples_sql
 from tests.integrations.database_servers import mariadb, postgres
 from tests.integrations.mysql_drivers import required
 from tests.integrations.rabbit_server import RabbitServer
+from ddmiddleware.tracing import active, default_settings, default_tracer, guarded, open_redaction
 from tests.integrations.recorder import Recorder
 from tests.integrations.servers import HttpServer, RedisServer
 
@@ -38,8 +39,8 @@ def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert left is None
     assert not [name for name in TABLE if is_on(name)]
     for thread in set(threading.enumerate()) - before:
-        if "process_request_thread" in thread.name:
-            continue  # of the server here
+        if "process_request_thread" in thread.name or thread.name == "event_loop":
+            continue  # of the server here; of Cassandra's driver, one for all of the process
         thread.join(10)
         assert not thread.is_alive(), thread
 
@@ -109,6 +110,14 @@ def http_server(_http_server: HttpServer) -> Iterator[HttpServer]:
     _http_server.released.clear()
     yield _http_server
     _http_server.released.set()
+
+
+@pytest.fixture
+def exported(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    """What exporters get: the spans without secrets and literals."""
+    recorder = Recorder(open_redaction(default_settings))
+    monkeypatch.setattr(default_tracer, "export", recorder)
+    return recorder
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from tests.integrations.examples_http import HTTP_EXAMPLES, refused
 from tests.integrations.examples_messages import MESSAGES
 from tests.integrations.examples_sql import SQL_EXAMPLES
 from tests.integrations.examples_threads import THREADS
+from tests.integrations.examples_stores import STORES
 from tests.integrations.examples_wsgi import WSGI_EXAMPLES
 from tests.integrations.recorder import Recorder
 
@@ -246,6 +247,7 @@ EXAMPLES = {
         _fail_django,
     ),
     "fastapi": Example("from fastapi import FastAPI", _use_fastapi, _fail_fastapi),
+    **STORES,
     **WSGI_EXAMPLES,
     **MESSAGES,
     **THREADS,

@@ -1,0 +1,51 @@
+"""The examples of databases and caches, by name; those whose clients connect first have a server of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.integrations.example import Example, Names
+from tests.integrations.recorder import Recorder
+from tests.servers.cql import CqlServer
+
+
+def _cassandra(names: Names, server: CqlServer, policy: Any) -> Any:
+    profile = names["ExecutionProfile"](load_balancing_policy=policy)
+    return names["Cluster"](
+        ["127.0.0.1"],
+        port=server.port,
+        protocol_version=4,
+        schema_metadata_enabled=False,
+        token_metadata_enabled=False,
+        execution_profiles={names["EXEC_PROFILE_DEFAULT"]: profile},
+    )
+
+
+def _use_cassandra(names: Names, recorder: Recorder) -> int:
+    recorder.take()
+    with CqlServer() as server, _cassandra(names, server, names["RoundRobinPolicy"]()) as cluster:
+        cluster.connect().execute("SELECT name FROM people")
+    return len(recorder.take())
+
+
+def _fail_cassandra(names: Names, error: BaseException) -> None:
+    base: Any = names["RoundRobinPolicy"]
+
+    class Policy(base):  # type: ignore[misc]
+        def make_query_plan(self, working_keyspace: Any = None, query: Any = None) -> Any:
+            if query is not None:
+                raise error
+            yield from super().make_query_plan()
+
+    with CqlServer() as server, _cassandra(names, server, Policy()) as cluster:
+        cluster.connect().execute("SELECT name FROM people")
+
+
+STORES = {
+    "cassandra": Example(
+        "from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile\n"
+        "from cassandra.policies import RoundRobinPolicy",
+        _use_cassandra,
+        _fail_cassandra,
+    ),
+}
