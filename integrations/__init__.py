@@ -82,6 +82,7 @@ TABLE = {
     "threading": _row("threading"),
     "urllib": _row("urllib", "urllib.request"),
     "urllib3": _row("urllib3"),
+    "valkey": _row("valkey"),
 }
 # ddtrace has this one. There is nothing to patch: asyncio's tasks and callbacks take the active span along.
 _NEEDLESS = ("asyncio",)

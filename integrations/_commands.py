@@ -14,7 +14,7 @@ def command(call: Call, name: object, arguments: int) -> None:
     """Describe one command by its name and the number of its arguments."""
     call.span.resource = verb(name)
     call.metrics["_dd.measured"] = 1
-    call.metrics["redis.args_length"] = arguments
+    call.metrics[f"{call.span.span_type}.args_length"] = arguments
 
 
 def pipeline(call: Call, names: Sequence[object]) -> None:
@@ -24,7 +24,7 @@ def pipeline(call: Call, names: Sequence[object]) -> None:
         lines.append(f"({len(names) - _NAMES_MAX} more)")
     call.span.resource = "\n".join(lines) or "EMPTY PIPELINE"
     call.metrics["_dd.measured"] = 1
-    call.metrics["redis.pipeline_length"] = len(names)
+    call.metrics[f"{call.span.span_type}.pipeline_length"] = len(names)
 
 
 def verb(name: object) -> str:
@@ -39,7 +39,7 @@ def server(call: Call, options: Mapping[str, Any], port: int) -> None:
     call.tags["out.host"] = str(path or options.get("host") or "localhost")
     if not path:
         call.metrics["network.destination.port"] = int(options.get("port") or port)
-    call.metrics["out.redis_db"] = int(options.get("db") or 0)
+    call.metrics[f"out.{call.span.span_type}_db"] = int(options.get("db") or 0)
 
 
 def rows(call: Call, result: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tests.integrations.mysql_drivers import required
 from tests.integrations.rabbit_server import RabbitServer
 from ddmiddleware.tracing import active, default_settings, default_tracer, guarded, open_redaction
 from tests.integrations.recorder import Recorder
-from tests.integrations.servers import HttpServer, RedisServer
+from tests.integrations.servers import HttpServer, RedisServer, free_port
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +57,18 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def rabbit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
     """A real RabbitMQ on a free port."""
     with RabbitServer(tmp_path_factory.mktemp("rabbit")) as server:
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A real server that is a cluster by itself."""
+    import redis
+
+    directory, bus = tmp_path_factory.mktemp("cluster"), str(free_port())
+    with RedisServer(directory, "--cluster-enabled", "yes", "--cluster-port", bus) as server:
+        with contextlib.closing(redis.Redis(port=server.port)) as client:
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            deadline = time.monotonic() + 10
+            while "cluster_state:ok" not in str(client.execute_command("CLUSTER", "INFO")):
+                assert time.monotonic() < deadline, "the cluster does not get ready"
+                time.sleep(0.01)
         yield server
 
 

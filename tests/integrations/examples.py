@@ -259,11 +259,6 @@ EXAMPLES = {
         "from logging import getLogger, getLogRecordFactory, setLogRecordFactory", _use_logging, _fail_logging
     ),
     "loguru": Example("from loguru import logger", _use_loguru, _fail_loguru),
-    "redis": Example(
-        "from redis import Redis, ConnectionPool\nfrom redis.backoff import NoBackoff\nfrom redis.retry import Retry",
-        _use_redis,
-        _fail_redis,
-    ),
     "requests": Example(
         "from requests import Session, get\nfrom requests.adapters import HTTPAdapter",
         _use_requests,

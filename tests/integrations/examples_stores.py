@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from typing import Any
 
 from tests.integrations.example import Example, Names
@@ -41,6 +43,37 @@ def _fail_cassandra(names: Names, error: BaseException) -> None:
         cluster.connect().execute("SELECT name FROM people")
 
 
+def _use_redis(client: str) -> Callable[[Names, Recorder], int]:
+    def use(names: Names, recorder: Recorder) -> int:
+        recorder.take()
+        with contextlib.suppress(Exception):
+            names[client](port=1, retry=names["Retry"](names["NoBackoff"](), 0)).ping()
+        return len(recorder.take())
+
+    return use
+
+
+def _fail_redis(client: str) -> Callable[[Names, BaseException], None]:
+    def fail(names: Names, error: BaseException) -> None:
+        base: Any = names["ConnectionPool"]
+
+        class Pool(base):  # type: ignore[misc]
+            def get_connection(self, *args: Any, **kwargs: Any) -> Any:
+                raise error
+
+        names[client](connection_pool=Pool()).ping()
+
+    return fail
+
+
+def _redis(library: str, client: str) -> Example:
+    imports = (
+        f"from {library} import {client}, ConnectionPool\n"
+        f"from {library}.backoff import NoBackoff\nfrom {library}.retry import Retry"
+    )
+    return Example(imports, _use_redis(client), _fail_redis(client))
+
+
 STORES = {
     "cassandra": Example(
         "from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile\n"
@@ -48,4 +81,6 @@ STORES = {
         _use_cassandra,
         _fail_cassandra,
     ),
+    "redis": _redis("redis", "Redis"),
+    "valkey": _redis("valkey", "Valkey"),
 }

@@ -6,20 +6,22 @@ from typing import Any
 
 
 def command(port: int, resource: str, length: int | None, rows: int | None, **changes: Any) -> dict[str, Any]:
-    """Return the span of one command."""
+    """Return the span of one command; *library* is redis, or valkey."""
+    library = changes.pop("library", "redis")
     tags = {
-        "component": "redis",
+        "component": library,
         "span.kind": "client",
-        "db.system": "redis",
+        "db.system": library,
         "out.host": "127.0.0.1",
         "network.destination.port": port,
-        "out.redis_db": 0,
+        f"out.{library}_db": 0,
         "_dd.measured": 1,
         **changes.pop("tags", {}),
     }
     if length is not None:
-        tags["redis.args_length"] = length
+        tags[f"{library}.args_length"] = length
     if rows is not None:
         tags["db.row_count"] = rows
-    shape = {"trace": 1, "parent": 0, "service": "redis", "name": "redis.command", "type": "redis", "error": 0}
+    name = f"{library}.command"
+    shape = {"trace": 1, "parent": 0, "service": library, "name": name, "type": library, "error": 0}
     return {**shape, "resource": resource, "tags": tags, **changes}

@@ -25,10 +25,12 @@ def free_port() -> int:
 
 
 class RedisServer:
-    """``redis-server`` without persistence."""
+    """``redis-server`` without persistence, by itself or as a cluster of one node."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *more: str) -> None:
+        """*more* are options of the server."""
         self.port = free_port()
+        self._more = more
         self._directory = directory
 
     def __enter__(self) -> RedisServer:
@@ -37,7 +39,17 @@ class RedisServer:
             if os.environ.get("REQUIRE_SERVICES") == "1":
                 pytest.fail("redis-server is not installed")
             pytest.skip("redis-server is not installed")
-        options = ("--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._directory))
+        options = (
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--dir",
+            str(self._directory),
+            *self._more,
+        )
         self._process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
         while True:
