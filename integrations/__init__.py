@@ -73,6 +73,7 @@ TABLE = {
     "mysqldb": _row("mysqldb", "MySQLdb"),
     "psycopg": _row("psycopg", also="psycopg2"),
     "pymysql": _row("pymysql"),
+    "pymongo": _row("pymongo"),
     "redis": _row("redis"),
     "requests": _row("requests"),
     # Off, for the spans of the driver below say the same, and more.

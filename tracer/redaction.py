@@ -33,14 +33,14 @@ _TEXTS_MAX = 2_000
 _TEXT_REMEMBERED = 2_000
 _CHARACTERS_MAX = 1 << 20
 
-_SQL = frozenset(("sql", "cassandra"))
+_STATEMENTS = frozenset(("sql", "cassandra", "mongodb"))  # whose resource is one
+_DOCUMENTS = frozenset(("mongodb", "elasticsearch", "opensearch"))
 _COMMANDS = frozenset(("redis", "valkey", "memcached"))
-_DATABASES = _SQL | _COMMANDS | {"mongodb", "elasticsearch", "db"}
+_DATABASES = _STATEMENTS | _COMMANDS | _DOCUMENTS | {"db"}
 _QUOTED_NAMES = frozenset(("postgresql", "redshift", "cockroachdb", "oracle", "cassandra", "snowflake", "trino"))
 
-_STATEMENT_KEYS = frozenset(
-    ("sql.query", "db.statement", "db.query.text", "cassandra.query", "mongodb.query", "elasticsearch.body")
-)
+_STATEMENT_KEYS = frozenset(("sql.query", "db.statement", "db.query.text", "cassandra.query"))
+_DOCUMENT_KEYS = frozenset(("mongodb.query", "elasticsearch.body", "opensearch.body"))
 _COMMAND_KEYS = frozenset(("redis.raw_command", "valkey.raw_command", "memcached.query", "memcached.command"))
 _MESSAGE_KEYS = frozenset((ERROR_MSG, "error.msg", "exception.message"))
 _STACK_KEYS = frozenset((ERROR_STACK, "exception.stacktrace"))
@@ -74,6 +74,7 @@ class Redaction:
         self._texts = _Texts(self._secrets.without)
         self._commands = _Texts(_without_arguments)
         self._hidden = _Hidden()
+        self._documents = _Texts(self._without_values)
         self._statements: dict[str | None, _Texts] = {}  # by database, or type of span
         self._messages: dict[tuple[bool, bool], _Texts] = {}
         self._reader: Any = None  # the module of messages
@@ -89,7 +90,7 @@ class Redaction:
     def _redact(self, spans: list[Span]) -> None:
         harmless, quiet, statements = self._harmless, self._quiet, self._statements
         if accelerator is not None:
-            spans = accelerator.to_redact(spans, harmless, quiet, self._rules, statements, _SQL)  # the others are done
+            spans = accelerator.to_redact(spans, harmless, quiet, self._rules, statements, _STATEMENTS)  # others are done
         for span in spans:
             if not harmless.issuperset(span._meta):
                 self._redact_tags(span._meta, span)
@@ -97,7 +98,7 @@ class Redaction:
                 self._redact_metrics(span)
             if span.name not in quiet:
                 span.name = self._heading(span.name)
-            if span.span_type in _SQL:
+            if span.span_type in _STATEMENTS:
                 texts = statements.get(span._meta.get("db.system", span.span_type))
                 span.resource = (self._statement(span) if texts is None else texts)[span.resource]
             elif span.resource not in quiet:
@@ -181,6 +182,8 @@ class Redaction:
             return None
         if key in _STATEMENT_KEYS:
             return self._statement
+        if key in _DOCUMENT_KEYS:
+            return self._documents
         if key in _COMMAND_KEYS:
             return self._commands
         if key in _MESSAGE_KEYS:
@@ -198,6 +201,8 @@ class Redaction:
             return self._commands
         system = span._meta.get("db.system", span.span_type)
         texts = self._statements.get(system)
+        if texts is None and system in _DOCUMENTS:
+            texts = self._statements[system] = self._documents
         if texts is None:
             with forks_wait:  # compiling the patterns takes a while, and many processes have no statement
                 from ddmiddleware.tracing.sql import without_literals
@@ -207,6 +212,11 @@ class Redaction:
             if len(self._statements) < _DATABASES_MAX:
                 self._statements[system] = texts
         return texts
+
+    def _without_values(self, query: str) -> str:
+        from ddmiddleware.tracing.documents import without_values
+
+        return self._secrets.without(without_values(query))
 
     def _message(self, span: Span, stack: bool = False) -> _Texts:
         if self._reader is None:

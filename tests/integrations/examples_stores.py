@@ -9,6 +9,7 @@ from typing import Any
 from tests.integrations.example import Example, Names
 from tests.integrations.recorder import Recorder
 from tests.servers.cql import CqlServer
+from tests.servers.mongo import MongoServer
 
 
 def _cassandra(names: Names, server: CqlServer, policy: Any) -> Any:
@@ -41,6 +42,25 @@ def _fail_cassandra(names: Names, error: BaseException) -> None:
 
     with CqlServer() as server, _cassandra(names, server, Policy()) as cluster:
         cluster.connect().execute("SELECT name FROM people")
+
+
+def _use_pymongo(names: Names, recorder: Recorder) -> int:
+    recorder.take()
+    with MongoServer() as server, names["MongoClient"]("127.0.0.1", server.port) as client:
+        client.shop.people.find_one()
+    return len(recorder.take())
+
+
+def _fail_pymongo(names: Names, error: BaseException) -> None:
+    base: Any = names["MongoClient"]
+
+    class Client(base):  # type: ignore[misc]
+        def _process_response(self, reply: Any, session: Any) -> None:
+            if server.commands[-1].get("ping"):
+                raise error
+
+    with MongoServer() as server, Client("127.0.0.1", server.port) as client:
+        client.shop.command("ping")
 
 
 def _use_redis(client: str) -> Callable[[Names, Recorder], int]:
@@ -81,6 +101,7 @@ STORES = {
         _use_cassandra,
         _fail_cassandra,
     ),
+    "pymongo": Example("from pymongo import MongoClient", _use_pymongo, _fail_pymongo),
     "redis": _redis("redis", "Redis"),
     "valkey": _redis("valkey", "Valkey"),
 }
