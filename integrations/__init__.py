@@ -73,6 +73,8 @@ TABLE = {
     "mysqldb": _row("mysqldb", "MySQLdb"),
     "psycopg": _row("psycopg", also="psycopg2"),
     "pymysql": _row("pymysql"),
+    "pylibmc": _row("pylibmc"),
+    "pymemcache": _row("pymemcache"),
     "pymongo": _row("pymongo"),
     "redis": _row("redis"),
     "requests": _row("requests"),

@@ -21,7 +21,7 @@ from tests.integrations.mysql_drivers import required
 from tests.integrations.rabbit_server import RabbitServer
 from ddmiddleware.tracing import active, default_settings, default_tracer, guarded, open_redaction
 from tests.integrations.recorder import Recorder
-from tests.integrations.servers import HttpServer, RedisServer, free_port
+from tests.integrations.servers import HttpServer, MemcachedServer, RedisServer, free_port
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +70,13 @@ def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
                 assert time.monotonic() < deadline, "the cluster does not get ready"
                 time.sleep(0.01)
         yield server
+
+
+@pytest.fixture(scope="session")
+def memcached_port() -> Iterator[int]:
+    """A real server's port."""
+    with MemcachedServer() as server:
+        yield server.port
 
 
 @pytest.fixture

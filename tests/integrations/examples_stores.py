@@ -63,6 +63,34 @@ def _fail_pymongo(names: Names, error: BaseException) -> None:
         client.shop.command("ping")
 
 
+def _use_memcached(address: Any) -> Callable[[Names, Recorder], int]:
+    def use(names: Names, recorder: Recorder) -> int:
+        recorder.take()
+        with contextlib.suppress(Exception):
+            names["Client"](address).get("key")
+        return len(recorder.take())
+
+    return use
+
+
+def _fail_pymemcache(names: Names, error: BaseException) -> None:
+    class Serde:
+        def serialize(self, key: Any, value: Any) -> Any:
+            raise error
+
+    names["Client"](("127.0.0.1", 1), serde=Serde()).set("key", "value")
+
+
+def _fail_pylibmc(names: Names, error: BaseException) -> None:
+    base: Any = names["Client"]
+
+    class Client(base):  # type: ignore[misc]
+        def serialize(self, value: Any) -> Any:
+            raise error
+
+    Client(["127.0.0.1:1"]).set("key", "value")
+
+
 def _use_redis(client: str) -> Callable[[Names, Recorder], int]:
     def use(names: Names, recorder: Recorder) -> int:
         recorder.take()
@@ -100,6 +128,10 @@ STORES = {
         "from cassandra.policies import RoundRobinPolicy",
         _use_cassandra,
         _fail_cassandra,
+    ),
+    "pylibmc": Example("from pylibmc import Client", _use_memcached(["127.0.0.1:1"]), _fail_pylibmc),
+    "pymemcache": Example(
+        "from pymemcache.client.base import Client", _use_memcached(("127.0.0.1", 1)), _fail_pymemcache
     ),
     "pymongo": Example("from pymongo import MongoClient", _use_pymongo, _fail_pymongo),
     "redis": _redis("redis", "Redis"),

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import socket
-import subprocess
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import pytest
+from tests.servers.process import ServerProcess
 
 
 def free_port() -> int:
@@ -24,47 +20,22 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-class RedisServer:
+class RedisServer(ServerProcess):
     """``redis-server`` without persistence, by itself or as a cluster of one node."""
 
     def __init__(self, directory: Path, *more: str) -> None:
         """*more* are options of the server."""
-        self.port = free_port()
-        self._more = more
-        self._directory = directory
+        port = free_port()
+        options = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(directory))
+        super().__init__(port, "redis-server", *options, *more)
 
-    def __enter__(self) -> RedisServer:
-        binary = shutil.which("redis-server")
-        if binary is None:
-            if os.environ.get("REQUIRE_SERVICES") == "1":
-                pytest.fail("redis-server is not installed")
-            pytest.skip("redis-server is not installed")
-        options = (
-            "--port",
-            str(self.port),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--dir",
-            str(self._directory),
-            *self._more,
-        )
-        self._process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except ConnectionRefusedError:
-                assert self._process.poll() is None, "redis-server ended"
-                assert time.monotonic() < deadline, "redis-server does not answer"
-                time.sleep(0.01)
-            else:
-                return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._process.terminate()
-        self._process.wait(10)
+class MemcachedServer(ServerProcess):
+    """``memcached``."""
+
+    def __init__(self) -> None:
+        port = free_port()
+        super().__init__(port, "memcached", "-u", "nobody", "-l", "127.0.0.1", "-p", str(port))
 
 
 class HttpServer:
