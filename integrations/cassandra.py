@@ -16,7 +16,12 @@ from ddmiddleware.integrations._patching import Call, Integration
 from ddmiddleware.tracing import active, guarded
 
 integration = Integration(
-    "cassandra", requires="cassandra-driver>=3.25", service="cassandra", kind="client", db_system="cassandra"
+    "cassandra",
+    requires="cassandra-driver>=3.25",
+    service="cassandra",
+    kind="client",
+    db_system="cassandra",
+    wire="cql",
 )
 
 _RESOURCE_MAX = 5000

@@ -6,7 +6,9 @@ https://sendapatch.se/projects/pylibmc/
 from ddmiddleware.integrations import _memcached
 from ddmiddleware.integrations._patching import Call, Integration
 
-integration = Integration("pylibmc", requires="pylibmc>=1.6", service="memcached", kind="client", db_system="memcached")
+integration = Integration(
+    "pylibmc", requires="pylibmc>=1.6", service="memcached", kind="client", db_system="memcached", wire="memcached"
+)
 
 _PORT = 11211
 

@@ -7,7 +7,12 @@ from ddmiddleware.integrations import _memcached
 from ddmiddleware.integrations._patching import Call, Integration
 
 integration = Integration(
-    "pymemcache", requires="pymemcache>=3.4", service="memcached", kind="client", db_system="memcached"
+    "pymemcache",
+    requires="pymemcache>=3.4",
+    service="memcached",
+    kind="client",
+    db_system="memcached",
+    wire="memcached",
 )
 
 

@@ -10,7 +10,9 @@ from typing import Any
 from ddmiddleware.integrations._documents import shape
 from ddmiddleware.integrations._patching import Call, Integration
 
-integration = Integration("pymongo", requires="pymongo>=4.18", service="pymongo", kind="client", db_system="mongodb")
+integration = Integration(
+    "pymongo", requires="pymongo>=4.18", service="pymongo", kind="client", db_system="mongodb", wire="mongodb"
+)
 
 _QUERIES = {"find": "filter", "aggregate": "pipeline", "count": "query", "distinct": "query", "findAndModify": "query"}
 _MANY = {"update": "updates", "delete": "deletes"}

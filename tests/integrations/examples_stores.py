@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 from tests.integrations.example import Example, Names
@@ -91,6 +93,38 @@ def _fail_pylibmc(names: Names, error: BaseException) -> None:
     Client(["127.0.0.1:1"]).set("key", "value")
 
 
+def _use_search(client: str, address: Any) -> Callable[[Names, Recorder], int]:
+    def use(names: Names, recorder: Recorder) -> int:
+        recorder.take()
+        with contextlib.suppress(Exception), names[client]([address], max_retries=0) as connected:
+            connected.search(index="people")
+        return len(recorder.take())
+
+    return use
+
+
+def _fail_elasticsearch(names: Names, error: BaseException) -> None:
+    base: Any = names["JsonSerializer"]
+
+    class Serializer(base):  # type: ignore[misc]
+        def dumps(self, data: Any) -> Any:
+            raise error
+
+    with names["Elasticsearch"](["http://127.0.0.1:1"], serializer=Serializer()) as client:
+        client.index(index="people", document={})
+
+
+def _fail_opensearch(names: Names, error: BaseException) -> None:
+    class Serializer:
+        mimetype = "application/json"
+
+        def dumps(self, data: Any) -> Any:
+            raise error
+
+    with names["OpenSearch"](["http://127.0.0.1:1"], serializer=Serializer()) as client:
+        client.index(index="people", body={})
+
+
 def _use_redis(client: str) -> Callable[[Names, Recorder], int]:
     def use(names: Names, recorder: Recorder) -> int:
         recorder.take()
@@ -122,12 +156,23 @@ def _redis(library: str, client: str) -> Example:
     return Example(imports, _use_redis(client), _fail_redis(client))
 
 
+# Built where they are installed; where everything is required (in CI), their absence is an error.
+NATIVE = ("pylibmc",)
+ABSENT = {name for name in NATIVE if os.environ.get("REQUIRE_SERVICES") != "1" and find_spec(name) is None}
 STORES = {
     "cassandra": Example(
         "from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile\n"
         "from cassandra.policies import RoundRobinPolicy",
         _use_cassandra,
         _fail_cassandra,
+    ),
+    "elasticsearch": Example(
+        "from elasticsearch import Elasticsearch, JsonSerializer",
+        _use_search("Elasticsearch", "http://127.0.0.1:1"),
+        _fail_elasticsearch,
+    ),
+    "opensearch": Example(
+        "from opensearchpy import OpenSearch", _use_search("OpenSearch", "http://127.0.0.1:1"), _fail_opensearch
     ),
     "pylibmc": Example("from pylibmc import Client", _use_memcached(["127.0.0.1:1"]), _fail_pylibmc),
     "pymemcache": Example(
@@ -137,3 +182,5 @@ STORES = {
     "redis": _redis("redis", "Redis"),
     "valkey": _redis("valkey", "Valkey"),
 }
+for _name in ABSENT:
+    del STORES[_name]

@@ -20,6 +20,7 @@ from ddmiddleware.integrations import TABLE, is_on
 from ddmiddleware.tracing import default_settings, default_tracer
 from tests.integrations.example import Names
 from tests.integrations.examples import EXAMPLES
+from tests.integrations.examples_stores import ABSENT
 from tests.integrations.recorder import Recorder
 
 pytestmark = pytest.mark.filterwarnings("ignore:starlette.middleware.wsgi is deprecated")
@@ -29,6 +30,7 @@ Imported = Callable[[str], Names]
 LOOPS = ("aiohttp", "connexion", "futures", "litestar", "quart", "sanic", "starlette")
 ROWS = sorted(TABLE.keys() - {"otel"})
 OFF = [name for name in ROWS if not TABLE[name].on]
+ROWS = sorted(TABLE.keys() - {"otel"} - ABSENT)
 OTHER_ROWS_OFF = {name: {other: False for other in TABLE if other != name} for name in TABLE}
 
 

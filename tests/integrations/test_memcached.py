@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import pymemcache
@@ -13,16 +13,11 @@ from pymemcache.client.hash import HashClient
 
 from ddmiddleware import patch, unpatch
 from ddmiddleware.tracing import active, default_tracer
+from tests.integrations.examples_stores import ABSENT
 from tests.integrations.recorder import Recorder, failed
 from tests.integrations.servers import free_port
 
-try:
-    import pylibmc
-except ImportError:
-    if os.environ.get("REQUIRE_SERVICES") == "1":
-        raise
-    pylibmc = None
-
+pylibmc: Any = None if "pylibmc" in ABSENT else import_module("pylibmc")
 NAMES = {"pymemcache": "memcached.command", "pylibmc": "memcached.cmd"}
 
 
