@@ -39,12 +39,13 @@ def test_values_are_cut(query: str) -> None:
 
 
 _VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(10_000) | st.text("hunter2'\"\\:{}[], ", min_size=1).map("§{}".format),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text("abc$"), inner),
+    st.none() | st.booleans() | st.integers(10_000) | st.text("hunter2'\"\\:{}[], ", max_size=8).map("§{}".format),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc$", max_size=4), inner, max_size=3),
+    max_leaves=10,
 )
 
 
-@given(st.dictionaries(st.text("abc$"), _VALUES))
+@given(st.dictionaries(st.text("abc$", max_size=4), _VALUES, max_size=3))
 def test_no_value_is_left(document: dict[str, object]) -> None:
     for text in (json.dumps(document, ensure_ascii=False), repr(document)):
         shown = without_values(text)
