@@ -24,7 +24,7 @@ NAMES = {"pymemcache": "memcached.command", "pylibmc": "memcached.cmd"}
 @pytest.fixture(params=["pymemcache", "pylibmc"])
 def library(request: pytest.FixtureRequest) -> str:
     if request.param == "pylibmc" and pylibmc is None:
-        pytest.skip("pylibmc is not installed: pip install .[dev-native]")
+        pytest.skip("pylibmc is not installed (pip install .[dev-native]), or this Python is too new for it")
     return str(request.param)
 
 
