@@ -90,7 +90,8 @@ class Redaction:
     def _redact(self, spans: list[Span]) -> None:
         harmless, quiet, statements = self._harmless, self._quiet, self._statements
         if accelerator is not None:
-            spans = accelerator.to_redact(spans, harmless, quiet, self._rules, statements, _STATEMENTS)  # others are done
+            # The others are done.
+            spans = accelerator.to_redact(spans, harmless, quiet, self._rules, statements, _STATEMENTS)
         for span in spans:
             if not harmless.issuperset(span._meta):
                 self._redact_tags(span._meta, span)
