@@ -59,6 +59,7 @@ TABLE = {
     "aiomysql": _row("aiomysql"),
     "asyncpg": _row("asyncpg"),
     "cassandra": _row("cassandra", "cassandra.cluster"),
+    "celery": _row("celery"),
     "elasticsearch": _row("elasticsearch", "elastic_transport"),
     "futures": _row("futures", "concurrent.futures.thread"),
     "gevent": _row("gevent"),

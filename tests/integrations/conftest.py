@@ -20,6 +20,7 @@ from tests.integrations.database_servers import mariadb, postgres
 from tests.integrations.mysql_drivers import required
 from tests.integrations.rabbit_server import RabbitServer
 from ddmiddleware.tracing import active, default_settings, default_tracer, guarded, open_redaction
+from tests.integrations.rabbit_server import RabbitServer
 from tests.integrations.recorder import Recorder
 from tests.integrations.servers import HttpServer, MemcachedServer, RedisServer, free_port
 
@@ -57,6 +58,10 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def rabbit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
     """A real RabbitMQ on a free port."""
     with RabbitServer(tmp_path_factory.mktemp("rabbit")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A real server that is a cluster by itself."""
     import redis

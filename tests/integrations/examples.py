@@ -21,6 +21,7 @@ from tests.integrations.examples_messages import MESSAGES
 from tests.integrations.examples_sql import SQL_EXAMPLES
 from tests.integrations.examples_threads import THREADS
 from tests.integrations.examples_stores import STORES
+from tests.integrations.examples_threads import THREADS
 from tests.integrations.examples_wsgi import WSGI_EXAMPLES
 from tests.integrations.recorder import Recorder
 
