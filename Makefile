@@ -5,7 +5,6 @@ BIN = .venv/bin
 PIP = -m pip install --quiet --disable-pip-version-check
 # Where nothing may be skipped, what takes a compiler and libraries to install is installed too.
 DEV = dev$(if $(filter 1,$(REQUIRE_SERVICES)),$(comma)dev-native$(comma)dev-uwsgi)
-DEV = dev$(if $(filter 1,$(REQUIRE_SERVICES)),$(comma)dev-native)
 comma := ,
 # What is compiled while installing; without a compiler the pure Python runs.
 C = $(wildcard tracer/*.[ch])

@@ -55,11 +55,10 @@ def _row(name: str, watches: str = "", *, on: bool = True, also: str = "") -> Ro
 
 TABLE = {
     "aiohttp_client": _row("aiohttp_client", "aiohttp.client"),
+    "cassandra": _row("cassandra", "cassandra.cluster"),
     "celery": _row("celery"),
     "aiomysql": _row("aiomysql"),
     "asyncpg": _row("asyncpg"),
-    "cassandra": _row("cassandra", "cassandra.cluster"),
-    "celery": _row("celery"),
     "elasticsearch": _row("elasticsearch", "elastic_transport"),
     "futures": _row("futures", "concurrent.futures.thread"),
     "gevent": _row("gevent"),
@@ -73,12 +72,12 @@ TABLE = {
     "mariadb": _row("mariadb"),
     "mysql": _row("mysql", "mysql.connector"),
     "mysqldb": _row("mysqldb", "MySQLdb"),
-    "psycopg": _row("psycopg", also="psycopg2"),
-    "pymysql": _row("pymysql"),
     "opensearch": _row("opensearch", "opensearchpy"),
+    "psycopg": _row("psycopg", also="psycopg2"),
     "pylibmc": _row("pylibmc"),
     "pymemcache": _row("pymemcache"),
     "pymongo": _row("pymongo"),
+    "pymysql": _row("pymysql"),
     "redis": _row("redis"),
     "requests": _row("requests"),
     # Off, for the spans of the driver below say the same, and more.

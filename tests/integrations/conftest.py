@@ -14,12 +14,10 @@ import pytest
 
 from ddmiddleware import unpatch
 from ddmiddleware.integrations import TABLE, is_on
-from ddmiddleware.tracing import active, default_settings, guarded
+from ddmiddleware.tracing import active, default_settings, default_tracer, guarded, open_redaction
 from tests.integrations import examples_sql
 from tests.integrations.database_servers import mariadb, postgres
 from tests.integrations.mysql_drivers import required
-from tests.integrations.rabbit_server import RabbitServer
-from ddmiddleware.tracing import active, default_settings, default_tracer, guarded, open_redaction
 from tests.integrations.rabbit_server import RabbitServer
 from tests.integrations.recorder import Recorder
 from tests.integrations.servers import HttpServer, MemcachedServer, RedisServer, free_port

@@ -19,7 +19,6 @@ from tests.integrations.examples_connexion import CONNEXION
 from tests.integrations.examples_http import HTTP_EXAMPLES, refused
 from tests.integrations.examples_messages import MESSAGES
 from tests.integrations.examples_sql import SQL_EXAMPLES
-from tests.integrations.examples_threads import THREADS
 from tests.integrations.examples_stores import STORES
 from tests.integrations.examples_threads import THREADS
 from tests.integrations.examples_wsgi import WSGI_EXAMPLES
@@ -52,21 +51,6 @@ def _fail_httpx(names: Names, error: BaseException) -> None:
 
     with names["Client"](transport=names["MockTransport"](handle)) as client:
         client.get("http://127.0.0.1:1/")
-
-
-def _use_redis(names: Names, recorder: Recorder) -> int:
-    client = names["Redis"](port=1, retry=names["Retry"](names["NoBackoff"](), 0))
-    return refused(client.ping, recorder)
-
-
-def _fail_redis(names: Names, error: BaseException) -> None:
-    base: Any = names["ConnectionPool"]
-
-    class Pool(base):  # type: ignore[misc]
-        def get_connection(self, *args: Any, **kwargs: Any) -> Any:
-            raise error
-
-    names["Redis"](connection_pool=Pool()).ping()
 
 
 def _use_sqlite3(names: Names, recorder: Recorder) -> int:

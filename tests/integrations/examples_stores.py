@@ -173,9 +173,13 @@ STORES = {
         "from elasticsearch import Elasticsearch, JsonSerializer",
         _use_search("Elasticsearch", "http://127.0.0.1:1"),
         _fail_elasticsearch,
+        over=("httplib", "urllib3"),
     ),
     "opensearch": Example(
-        "from opensearchpy import OpenSearch", _use_search("OpenSearch", "http://127.0.0.1:1"), _fail_opensearch
+        "from opensearchpy import OpenSearch",
+        _use_search("OpenSearch", "http://127.0.0.1:1"),
+        _fail_opensearch,
+        over=("httplib", "urllib3"),
     ),
     "pylibmc": Example("from pylibmc import Client", _use_memcached(["127.0.0.1:1"]), _fail_pylibmc),
     "pymemcache": Example(

@@ -28,9 +28,8 @@ Imported = Callable[[str], Names]
 
 # otel is a bridge and no library whose calls are traced: tests/face/test_opentelemetry.py.
 LOOPS = ("aiohttp", "connexion", "futures", "litestar", "quart", "sanic", "starlette")
-ROWS = sorted(TABLE.keys() - {"otel"})
-OFF = [name for name in ROWS if not TABLE[name].on]
 ROWS = sorted(TABLE.keys() - {"otel"} - ABSENT)
+OFF = [name for name in ROWS if not TABLE[name].on]
 OTHER_ROWS_OFF = {name: {other: False for other in TABLE if other != name} for name in TABLE}
 
 

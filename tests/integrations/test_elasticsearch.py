@@ -133,11 +133,12 @@ def test_asyncio(server: ElasticServer, recorder: Recorder) -> None:
 
 
 def test_one_message_has_one_span(server: ElasticServer, recorder: Recorder) -> None:
-    """Whatever is below it gets none."""
+    """Whatever is below it gets none, and the headers that go out are of the one."""
     patch_all()
     with Elasticsearch([f"http://127.0.0.1:{server.port}"]) as client:
         client.search(index="people")
     assert recorder.names() == ["elasticsearch.query"]
+    assert "x-datadog-trace-id" in server.requests[0][1]
 
 
 def test_opensearch(recorder: Recorder) -> None:

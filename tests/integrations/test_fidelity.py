@@ -34,7 +34,10 @@ pytestmark = [
 ]
 
 # Their classes get a method of their own that they only inherited.
-_INHERITED = ("MySQLdb.connections", "asyncpg.protocol.protocol", "connexion.apps.asynchronous", "django.test.client")
+_INHERITED = (
+    *("MySQLdb.connections", "asyncpg.protocol.protocol", "connexion.apps.asynchronous", "django.test.client"),
+    "pylibmc.client",
+)
 REPLACED = [
     (name, f"{replacement.module}:{replacement._attribute}", replacement.adds)
     for name in sorted(TABLE.keys() - {"otel"})  # which replaces no function but OpenTelemetry's own registers
