@@ -14,9 +14,7 @@ _PORT = 6379
 
 def integration_of(library: str, client: str, requires: str) -> Integration:
     """Return the integration of *library*, whose client's class is called *client*."""
-    integration = Integration(
-        library, requires=requires, service=library, kind="client", db_system=library, wire="redis"
-    )
+    integration = Integration(library, requires=requires, service=library, kind="client", db_system=library)
     name = f"{library}.command"
 
     # execute_command, because typed helpers and scripts all end there exactly once; immediate_execute_command, because
