@@ -12,12 +12,13 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ddmiddleware.profiling import activity, stacks, tasks
 from ddmiddleware.profiling.idents import keep_ident, own_ident
 from ddmiddleware.profiling.samples import Sample
+from ddmiddleware.profiling.stacks import Stack, class_of
 from ddmiddleware.tracing import Settings, Span, Tracer, guarded
 
 FASTEST_S, SLOWEST_S = 0.01, 0.05
@@ -88,16 +89,13 @@ class PythonSampler:
     def collect(self) -> Iterator[Sample]:
         """Return the samples since the last call."""
         table, self._table = self._table, {}
-        for (stack, thread, work, task, state), (count, wall_ns, cpu_count, cpu_ns) in table.items():
-            labels = activity.thread_labels(*thread)
+        for (stack, thread, work, task, suspended), values in table.items():
+            labels = {} if suspended else activity.thread_labels(*thread)
             if work is not None:
                 labels |= activity.labels(work)
             if task is not None:
                 labels |= tasks.labels(task)
-            if state:
-                labels["task state"] = state
-            values = {"wall-samples": count, "wall-time": wall_ns, "cpu-samples": cpu_count, "cpu-time": cpu_ns}
-            yield Sample(stacks.symbolise(stack), {name: value for name, value in values.items() if value}, labels)
+            yield sample(stacks.symbolise(stack), labels, suspended, values)
 
     def _started(self, span: Span) -> None:
         if len(self._spans) >= _SPANS_MAX:
@@ -150,7 +148,7 @@ class PythonSampler:
         if used or thread.key is None:  # a thread whose clock stands still has not moved
             named = None if task is None else (id(task), tasks.name_of(task))
             work = activity.of(self._open_span(ident, task))
-            thread.key = stacks.walk(frame, self._depth), (ident, native_id, thread.name), work, named, ""
+            thread.key = stacks.walk(frame, self._depth), (ident, native_id, thread.name), work, named, False
         cell = self._cell(thread.key)
         cell[0] += 1
         cell[1] += wall_ns
@@ -170,7 +168,7 @@ class PythonSampler:
         found, weight = tasks.suspended()
         for task, stack in found:
             work = activity.of(self._open_span(0, task))
-            cell = self._cell((stack, (0, 0, ""), work, (id(task), tasks.name_of(task)), "suspended"))
+            cell = self._cell((stack, (0, 0, ""), work, (id(task), tasks.name_of(task)), True))
             cell[0] += 1
             cell[1] += int(period_ns * 10 * weight)
 
@@ -178,9 +176,23 @@ class PythonSampler:
         cell = self._table.get(key)
         if cell is None:
             if len(self._table) >= _SAMPLES_MAX:
-                key = ((("[too many stacks]", "", 0),), *key[1:2], None, None, "")
+                key = ((("[too many stacks]", "", 0),), *key[1:2], None, None, False)
             cell = self._table.setdefault(key, [0, 0, 0, 0])
         return cell
+
+
+def sample(stack: Stack, labels: dict[str, str | int], suspended: bool, values: Sequence[int]) -> Sample:
+    """Return a sample of *values*: how often it was seen, for how long, how often it computed, for how long (ns).
+
+    A suspended task has a time of its own, beside that of the thread whose loop waits; its label tells it apart.
+    """
+    if suspended:
+        labels["task state"] = "suspended"
+    owner = class_of(stack[0][0]) if stack else ""
+    if owner:
+        labels["class name"] = owner
+    names = ("wall-samples", "wall-time", "cpu-samples", "cpu-time")
+    return Sample(stack, {name: value for name, value in zip(names, values, strict=True) if value}, labels)
 
 
 def _clocks() -> tuple[float, float]:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from ddmiddleware.profiling.activity import endpoints, forget
 from ddmiddleware.profiling.collector import Collector
+from ddmiddleware.profiling.native_sampler import Sampler, make_sampler
 from ddmiddleware.profiling.python_sampler import PythonSampler
 from ddmiddleware.profiling.samples import Sample
-from ddmiddleware.tracing import Settings, Tracer, default_tracer
+from ddmiddleware.tracing import Settings, Tracer, debug, default_tracer
 
 
 class StackCollector(Collector):
@@ -16,13 +17,20 @@ class StackCollector(Collector):
 
     def __init__(self, settings: Settings, tracer: Tracer = default_tracer) -> None:
         self._settings, self._tracer = settings, tracer
-        self._sampler = PythonSampler(settings, tracer)
+        self._sampler: Sampler = make_sampler(settings, tracer)
         self._running = False
 
     def start(self) -> None:
         """Begin to sample."""
         endpoints.watch(self._tracer, self._settings)
-        self._sampler.start()
+        try:
+            self._sampler.start()
+        except RuntimeError as error:
+            if isinstance(self._sampler, PythonSampler):
+                raise
+            debug("the sampler in Python is used: %s", error)
+            self._sampler = PythonSampler(self._settings, self._tracer)
+            self._sampler.start()
         self._running = True
 
     def stop(self) -> None:

@@ -1,0 +1,331 @@
+/* What a thread or task works for: the tracer's span in its context, and asyncio's task. Contexts of other threads are
+   read too, for the GIL keeps them still; so the tracer need not tell anybody what it activates. No Python code runs
+   here: what is called are methods of C types alone. */
+
+#include "_tick.h"
+#include <structmember.h>
+#include <string.h>
+#if PY_VERSION_HEX >= 0x030D0000
+#include <internal/pycore_setobject.h>
+#include <internal/pycore_tstate.h>
+#endif
+
+#define SUSPENDED_MAX 50
+#define MANY_TASKS 5000 /* above which walking the set of all tasks takes so long that it is done less often */
+#define SUSPENDED_EVERY 10
+
+static struct {
+    PyTypeObject *span;
+    PyObject *variable, *context_get; /* ContextVar "active", and contextvars.Context.get */
+    Py_ssize_t parent, duration_ns, span_id, resource, span_type; /* offsets of slots */
+    PyTypeObject *task;                                           /* _asyncio.Task, once it is loaded */
+    PyObject *get_name, *get_coro, *get_context, *current_tasks, *all_tasks, *loop_key;
+} known;
+
+static int
+find_slot(const char *name, Py_ssize_t *offset)
+{
+    PyObject *found = PyObject_GetAttrString((PyObject *)known.span, name);
+    if (found != NULL && Py_IS_TYPE(found, &PyMemberDescr_Type)) {
+        *offset = ((PyMemberDescrObject *)found)->d_member->offset;
+        Py_DECREF(found);
+        return 0;
+    }
+    Py_XDECREF(found);
+    PyErr_Format(PyExc_ImportError, "%s is no slot of %R", name, known.span);
+    return -1;
+}
+
+int
+work_prepare(PyObject *span_type, PyObject *variable)
+{
+    if (known.span != NULL) {
+        return 0;
+    }
+    known.loop_key = PyUnicode_InternFromString("__asyncio_running_event_loop__");
+    known.context_get = PyObject_GetAttrString((PyObject *)&PyContext_Type, "get");
+    if (known.loop_key == NULL || known.context_get == NULL) {
+        return -1;
+    }
+    Py_INCREF(variable);
+    known.variable = variable;
+    Py_INCREF(span_type);
+    known.span = (PyTypeObject *)span_type;
+    if (find_slot("_parent", &known.parent) < 0 || find_slot("duration_ns", &known.duration_ns) < 0 ||
+        find_slot("span_id", &known.span_id) < 0 || find_slot("resource", &known.resource) < 0 ||
+        find_slot("span_type", &known.span_type) < 0) {
+        known.span = NULL;
+        return -1;
+    }
+    return 0;
+}
+
+static inline PyObject *
+slot(PyObject *span, Py_ssize_t offset)
+{
+    return *(PyObject **)((char *)span + offset);
+}
+
+int
+span_is_over(PyObject *span)
+{
+    PyObject *duration = slot(span, known.duration_ns);
+    return duration != NULL && duration != Py_None;
+}
+
+void
+span_names(PyObject *span, PyObject **resource, PyObject **type)
+{
+    *resource = slot(span, known.resource);
+    *type = slot(span, known.span_type);
+    Py_XINCREF(*resource);
+    Py_XINCREF(*type);
+}
+
+static uint64_t
+id_of(PyObject *span)
+{
+    PyObject *id = slot(span, known.span_id);
+    return id != NULL && PyLong_CheckExact(id) ? PyLong_AsUnsignedLongLongMask(id) : 0;
+}
+
+/* The twin of activity.of, which says why. */
+int
+work_of(PyObject *context, struct work *work)
+{
+    if (context == NULL || !PyContext_CheckExact(context)) {
+        return 0;
+    }
+    PyObject *arguments[] = {context, known.variable};
+    PyObject *span = PyObject_Vectorcall(known.context_get, arguments, 2, NULL);
+    if (span == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    Py_DECREF(span); /* the context holds it */
+    while (Py_IS_TYPE(span, known.span) && span_is_over(span)) {
+        span = slot(span, known.parent);
+        if (span == NULL) {
+            return 0;
+        }
+    }
+    if (!Py_IS_TYPE(span, known.span)) {
+        return 0;
+    }
+    PyObject *root = span;
+    for (PyObject *parent = root; parent != NULL && Py_IS_TYPE(parent, known.span); parent = slot(parent, known.parent)) {
+        root = parent;
+    }
+    if (span_is_over(root)) {
+        return 0;
+    }
+    work->root = root;
+    work->root_id = id_of(root);
+    work->span_id = root == span ? work->root_id : id_of(span);
+    return work->root_id != 0;
+}
+
+/* Where asyncio notes the loop that a thread runs. uvloop's loops say so there too. */
+static PyObject *
+running_loop(PyThreadState *thread)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return ((_PyThreadStateImpl *)thread)->asyncio_running_loop;
+#else
+    PyObject *found = thread->dict == NULL ? NULL : PyDict_GetItemWithError(thread->dict, known.loop_key);
+#if PY_VERSION_HEX < 0x030C0000
+    struct holder { /* PyRunningLoopHolder of _asynciomodule.c, the same in 3.10 and 3.11 */
+        PyObject_HEAD
+        PyObject *loop;
+        pid_t pid;
+    };
+    if (found != NULL) {
+        if (strcmp(Py_TYPE(found)->tp_name, "_RunningLoopHolder") != 0 ||
+            Py_TYPE(found)->tp_basicsize != sizeof(struct holder)) {
+            return NULL;
+        }
+        found = ((struct holder *)found)->loop;
+    }
+#endif
+    return found == Py_None ? NULL : found;
+#endif
+}
+
+PyObject *
+task_name(PyObject *task)
+{
+    PyObject *name = NULL;
+    if (known.task != NULL && PyObject_TypeCheck(task, known.task)) { /* a subclass's own get_name is not called */
+        name = PyObject_Vectorcall(known.get_name, &task, 1, NULL);
+        if (name == NULL) {
+            PyErr_Clear();
+        }
+    }
+    return name;
+}
+
+PyObject *
+running_task(PyThreadState *thread, PyObject **name)
+{
+    *name = NULL;
+    if (known.current_tasks == NULL) {
+        return NULL;
+    }
+    PyObject *loop = running_loop(thread), *key, *task;
+    Py_ssize_t position = 0;
+    while (loop != NULL && PyDict_Next(known.current_tasks, &position, &key, &task)) { /* one entry per running loop */
+        if (key == loop && task != Py_None) {
+            *name = task_name(task);
+            return task;
+        }
+    }
+    return NULL;
+}
+
+static PyObject *
+context_of(PyObject *task)
+{
+    PyObject *context = PyObject_Vectorcall(known.get_context, &task, 1, NULL);
+    Py_XDECREF(context); /* the task holds it */
+    return context;
+}
+
+static int
+visit_context(PyObject *found, void *context)
+{
+    if (found != NULL && PyContext_CheckExact(found)) {
+        *(PyObject **)context = found;
+        return 1;
+    }
+    return 0;
+}
+
+static void
+sample_task(struct table *table, PyObject *task, int depth, uint64_t wall_ns)
+{
+    static struct frame frames[DEPTH_MAX];
+    PyObject *coroutine = PyObject_Vectorcall(known.get_coro, &task, 1, NULL), *context = NULL, *name;
+    int count = coroutine == NULL ? 0 : walk_awaits(coroutine, frames, depth);
+    if (count > 0) { /* none: it is over, it runs, or it has not begun */
+        struct sample_key key = {table_stack(table, frames, count), NONE, NONE, NONE, 0, 1};
+        struct work work;
+        if (known.get_context != NULL) {
+            context = context_of(task);
+        }
+        else { /* until 3.11 only the garbage collector is shown a task's context, first of all */
+            Py_TYPE(task)->tp_traverse(task, visit_context, &context);
+        }
+        if (work_of(context, &work)) {
+            key.request = table_request(table, work.root_id, work.root);
+            key.span_id = work.span_id;
+        }
+        name = task_name(task);
+        key.task = table_task(table, (uint64_t)(uintptr_t)task, name);
+        Py_XDECREF(name);
+        uint32_t index = table_sample(table, &key);
+        if (index != NONE) {
+            sample_at(table, index)->count++;
+            sample_at(table, index)->wall_ns += wall_ns;
+        }
+    }
+    PyErr_Clear();
+    Py_XDECREF(coroutine);
+}
+
+/* The task of a weak reference, borrowed; NULL where it is gone or no task. */
+static PyObject *
+task_of(PyObject *reference)
+{
+    PyObject *task = NULL;
+    if (!PyWeakref_CheckRefExact(reference)) {
+        return NULL;
+    }
+#if PY_VERSION_HEX >= 0x030D0000
+    PyWeakref_GetRef(reference, &task);
+    Py_XDECREF(task); /* the GIL keeps it alive until sample_suspended has a reference */
+#else
+    task = PyWeakref_GET_OBJECT(reference);
+#endif
+    return task != NULL && PyObject_TypeCheck(task, known.task) ? task : NULL;
+}
+
+static PyObject *
+every_task(void)
+{
+    PyObject *tasks = known.all_tasks == NULL ? NULL : PyObject_GetAttrString(known.all_tasks, "data"); /* of a WeakSet */
+    if (tasks == NULL) {
+        PyErr_Clear();
+    }
+    else if (!PySet_Check(tasks)) {
+        Py_CLEAR(tasks);
+    }
+    return tasks;
+}
+
+void
+sample_suspended(struct table *table, int depth, uint64_t period_ns, uint64_t tick)
+{
+    PyObject *tasks = every_task(), *reference, *chosen[SUSPENDED_MAX];
+    Py_ssize_t seen = 0, position = 0;
+    Py_hash_t hash;
+    if (tasks == NULL) {
+        return;
+    }
+    uint64_t every = PySet_GET_SIZE(tasks) > MANY_TASKS ? SUSPENDED_EVERY * SUSPENDED_EVERY : SUSPENDED_EVERY;
+    while (tick % every == 0 && _PySet_NextEntry(tasks, &position, &reference, &hash)) {
+        PyObject *task = task_of(reference);
+        if (task == NULL) {
+            continue;
+        }
+        /* Each of those seen so far is among the chosen with the same probability. */
+        Py_ssize_t place = seen < SUSPENDED_MAX ? seen : (Py_ssize_t)(random_bits32() % (uint64_t)(seen + 1));
+        seen++;
+        if (place < SUSPENDED_MAX) {
+            chosen[place] = task;
+        }
+    }
+    Py_ssize_t count = seen < SUSPENDED_MAX ? seen : SUSPENDED_MAX;
+    for (Py_ssize_t index = 0; index < count; index++) {
+        Py_INCREF(chosen[index]);
+    }
+    for (Py_ssize_t index = 0; index < count; index++) {
+        sample_task(table, chosen[index], depth, period_ns * every * (uint64_t)seen / (uint64_t)count);
+        Py_DECREF(chosen[index]);
+    }
+    Py_DECREF(tasks);
+}
+
+static int
+take(PyObject *from, const char *name, PyObject **found)
+{
+    if (*found == NULL) {
+        *found = PyObject_GetAttrString(from, name);
+    }
+    return *found == NULL ? -1 : 0;
+}
+
+PyObject *
+work_look_around(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *task_type, *current_tasks, *all_tasks;
+    if (!PyArg_ParseTuple(args, "O!O!O", &PyType_Type, &task_type, &PyDict_Type, &current_tasks, &all_tasks)) {
+        return NULL;
+    }
+    if (known.task == NULL) {
+        if (take(task_type, "get_name", &known.get_name) < 0 || take(task_type, "get_coro", &known.get_coro) < 0) {
+            return NULL;
+        }
+        if (take(task_type, "get_context", &known.get_context) < 0) { /* new in 3.12 */
+            PyErr_Clear();
+        }
+        Py_INCREF(current_tasks);
+        known.current_tasks = current_tasks;
+        if (all_tasks != Py_None) {
+            Py_INCREF(all_tasks);
+            known.all_tasks = all_tasks;
+        }
+        Py_INCREF(task_type);
+        known.task = (PyTypeObject *)task_type;
+    }
+    Py_RETURN_NONE;
+}
