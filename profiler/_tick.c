@@ -129,7 +129,7 @@ tick(PyThreadState *holder, uint64_t now_ns)
             sample_thread(state, state == holder, now_ns, period_ns);
         }
     }
-    sample_suspended(sampler.table, sampler.depth, period_ns, sampler.number);
+    sample_suspended(sampler.table, sampler.depth, sampler.number, now_ns, period_ns);
     if (sampler.number % SWEEP_TICKS == 0) {
         /* With many threads the sweep spares those that chance has passed over. */
         uint64_t rounds = 1 + 20 * (count / THREADS_PER_TICK);

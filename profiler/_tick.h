@@ -118,7 +118,7 @@ void span_names(PyObject *span, PyObject **resource, PyObject **type);
 PyObject *running_task(PyThreadState *thread, PyObject **name);
 PyObject *task_name(PyObject *task);
 /* Add the suspended tasks, at most 50 of them, each with its share of the time. */
-void sample_suspended(struct table *table, int depth, uint64_t period_ns, uint64_t tick);
+void sample_suspended(struct table *table, int depth, uint64_t tick, uint64_t now_ns, uint64_t period_ns);
 /* Take asyncio's and greenlet's objects over, once those are loaded. */
 PyObject *work_look_around(PyObject *module, PyObject *args);
 

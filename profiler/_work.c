@@ -263,16 +263,20 @@ every_task(void)
 }
 
 void
-sample_suspended(struct table *table, int depth, uint64_t period_ns, uint64_t tick)
+sample_suspended(struct table *table, int depth, uint64_t tick, uint64_t now_ns, uint64_t period_ns)
 {
+    static uint64_t last_ns, last_tick;
     PyObject *tasks = every_task(), *reference, *chosen[SUSPENDED_MAX];
     Py_ssize_t seen = 0, position = 0;
     Py_hash_t hash;
-    if (tasks == NULL) {
+    uint64_t every = tasks != NULL && PySet_GET_SIZE(tasks) > MANY_TASKS ? 10 * SUSPENDED_EVERY : SUSPENDED_EVERY;
+    if (tasks == NULL || (tick >= last_tick && tick < last_tick + every)) {
+        Py_XDECREF(tasks);
         return;
     }
-    uint64_t every = PySet_GET_SIZE(tasks) > MANY_TASKS ? SUSPENDED_EVERY * SUSPENDED_EVERY : SUSPENDED_EVERY;
-    while (tick % every == 0 && _PySet_NextEntry(tasks, &position, &reference, &hash)) {
+    uint64_t wall_ns = tick > last_tick && last_tick > 0 ? now_ns - last_ns : period_ns;
+    last_ns = now_ns, last_tick = tick;
+    while (_PySet_NextEntry(tasks, &position, &reference, &hash)) {
         PyObject *task = task_of(reference);
         if (task == NULL) {
             continue;
@@ -289,7 +293,7 @@ sample_suspended(struct table *table, int depth, uint64_t period_ns, uint64_t ti
         Py_INCREF(chosen[index]);
     }
     for (Py_ssize_t index = 0; index < count; index++) {
-        sample_task(table, chosen[index], depth, period_ns * every * (uint64_t)seen / (uint64_t)count);
+        sample_task(table, chosen[index], depth, wall_ns * (uint64_t)seen / (uint64_t)count);
         Py_DECREF(chosen[index]);
     }
     Py_DECREF(tasks);

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from types import ModuleType
 
 from ddmiddleware.profiling import activity
@@ -83,7 +84,9 @@ class NativeSampler:
         """Tell the extension of asyncio and gevent once the application has loaded them."""
         tasks, native = sys.modules.get("asyncio.tasks"), sys.modules.get("_asyncio")
         if tasks is not None and native is not None:
-            every = getattr(tasks, "_all_tasks", None) or getattr(tasks, "_scheduled_tasks", None)
+            every = (
+                tasks._all_tasks if hasattr(tasks, "_all_tasks") else tasks._scheduled_tasks
+            )  # until 3.11, and after
             self._tick.look_for_tasks(native.Task, tasks._current_tasks, every)
         greenlet = sys.modules.get("greenlet")
         if greenlet is not None and "gevent" in sys.modules:
@@ -97,8 +100,7 @@ def make_sampler(settings: Settings, tracer: Tracer) -> Sampler:
     """Return the sampler in C, or that in Python where it is missing: no compiler, another interpreter or system."""
     if not os.environ.get("_DD_PURE_PYTHON"):  # for tests
         try:
-            from ddmiddleware.profiling import _tick
-
+            _tick = import_module("ddmiddleware.profiling._tick")
             _tick.prepare(Span, active)
             return NativeSampler(settings, _tick)
         except ImportError as error:
