@@ -172,6 +172,9 @@ start(PyObject *Py_UNUSED(module), PyObject *args)
     if (!PyArg_ParseTuple(args, "iKKdp", &depth, &fastest_ns, &slowest_ns, &budget, &ignore_ours)) {
         return NULL;
     }
+    if (timer_is_alive()) { /* as where one thread forks while another one starts the profiler */
+        Py_RETURN_NONE;
+    }
     if (sampler.table == NULL && (sampler.table = table_new()) == NULL) {
         return PyErr_NoMemory();
     }

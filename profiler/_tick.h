@@ -155,7 +155,8 @@ struct timer_counts {
 };
 
 extern struct timer_counts timer_counts;
-/* Start the thread; returns an errno. */
+int timer_is_alive(void);
+/* Start the thread, where none is; returns an errno. */
 int timer_start(uint64_t fastest_ns, uint64_t slowest_ns, double budget);
 /* End it; releases the GIL meanwhile. */
 void timer_stop(void);

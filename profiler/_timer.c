@@ -258,9 +258,6 @@ make_condition(void)
 int
 timer_start(uint64_t fastest_ns, uint64_t slowest_ns, double budget)
 {
-    if (timer.alive) {
-        return EALREADY;
-    }
     if (timer.interpreter == NULL) {
         make_condition();
         timer.interpreter = PyInterpreterState_Get();
@@ -280,6 +277,12 @@ timer_start(uint64_t fastest_ns, uint64_t slowest_ns, double budget)
         pthread_setname_np(timer.thread, "ddmiddleware");
     }
     return error;
+}
+
+int
+timer_is_alive(void)
+{
+    return timer.alive;
 }
 
 void

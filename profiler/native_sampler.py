@@ -15,7 +15,7 @@ from ddmiddleware.profiling.samples import Sample
 from ddmiddleware.profiling.stacks import Stack, frame_at, symbolise
 from ddmiddleware.tracing import Settings, Span, Tracer, active, debug
 
-_TEST_S = 1.0
+_TEST_S = 3.0
 _SLICE = 200  # samples that are made without a pause for other threads
 
 
@@ -23,6 +23,7 @@ class NativeSampler:
     """Samples all threads and tasks at 20 to 100 Hz, within a share of the CPU time the process uses."""
 
     kind = "native"
+    _tested = False  # in this process
 
     def __init__(self, settings: Settings, tick: ModuleType) -> None:
         self._tick = tick
@@ -40,11 +41,17 @@ class NativeSampler:
         """Begin. Raises RuntimeError where the interpreter does not let it tick."""
         self._look_around()
         self._tick.start(self._depth, int(FASTEST_S * 1e9), int(SLOWEST_S * 1e9), self._budget, self._ignore_ours)
+        if not NativeSampler._tested:
+            self._test()
+
+    def _test(self) -> None:
+        """See that a thread that holds the GIL, as this one does, is interrupted by the tick."""
         until = time.monotonic() + _TEST_S
-        while not self.ticks:  # the self-test: this thread holds the GIL, and has to be interrupted
+        while not self.ticks:
             if time.monotonic() > until:
                 self._tick.stop()
                 raise RuntimeError("the sampler in C is not served by this interpreter")
+        NativeSampler._tested = True
 
     def stop(self) -> None:
         """End the timer; what was seen is kept."""
