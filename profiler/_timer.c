@@ -19,7 +19,7 @@
 #define RATED_EVERY_NS 500000000u
 #define REARM_TICKS 100         /* a call that was lost, as by a fork, is not waited for longer */
 #define PATIENCE_NS 50000000u   /* for a C function that keeps the GIL */
-#define SPINS 400
+#define SPINS 120 /* more would keep the processor from the thread that is to drop the GIL, if there is but one */
 #define NAP_NS 20000u
 #define NAP_MAX_NS 1000000u
 

@@ -75,8 +75,8 @@ static int
 suspended_frame(PyObject *awaitable, struct frame *found)
 {
     PyGenObject *generator = (PyGenObject *)awaitable; /* coroutines and async generators begin alike */
-    if (generator->gi_frame_state >= FRAME_CLEARED || generator->gi_frame_state == FRAME_EXECUTING) {
-        return 0;
+    if (generator->gi_frame_state >= FRAME_EXECUTING || generator->gi_frame_state == FRAME_CREATED) {
+        return 0; /* it runs, is over, or has not begun */
     }
     _PyInterpreterFrame *frame = (_PyInterpreterFrame *)generator->gi_iframe;
     if (code_of(frame) == NULL || _PyFrame_IsIncomplete(frame)) {

@@ -62,7 +62,8 @@ def suspended() -> tuple[list[tuple[Any, Stack]], float]:
     waiting = [task for task in every if id(task) not in busy and not task.done()]
     chosen = waiting if len(waiting) <= TASKS_MAX else random.sample(waiting, TASKS_MAX)
     weight = len(waiting) / len(chosen) if chosen else 1.0
-    return [(task, await_chain(task.get_coro())) for task in chosen], weight
+    stacks = [(task, await_chain(task.get_coro())) for task in chosen]
+    return [(task, stack) for task, stack in stacks if stack], weight  # one that has not begun has none
 
 
 def await_chain(awaitable: Any, depth: int = 64) -> Stack:
@@ -71,9 +72,9 @@ def await_chain(awaitable: Any, depth: int = 64) -> Stack:
     while awaitable is not None and len(found) < depth:
         for kind in ("cr", "gi", "ag"):
             frame = getattr(awaitable, f"{kind}_frame", None)
-            if frame is not None:
+            if frame is not None and getattr(awaitable, f"{kind}_suspended", frame.f_lasti >= 0):  # new in 3.11
                 code: CodeType = frame.f_code
-                found.append(frame_at(code, max(frame.f_lasti, 0)))
+                found.append(frame_at(code, frame.f_lasti))
                 awaitable = getattr(awaitable, "gi_yieldfrom" if kind == "gi" else f"{kind}_await", None)
                 break
         else:
