@@ -80,8 +80,10 @@ sample_thread(PyThreadState *state, int runs, uint64_t now_ns, uint64_t period_n
     }
     else if (sampler.number > 1) {
         /* It began since the last tick. One that runs is charged a whole period, for one that ends is not charged what it
-           used after its last tick: on average this is right, however short threads live. */
-        used_ns = runs ? period_ns : thread->cpu_ns;
+           used after its last tick: on average this is right, however short threads live. A late tick stands for more
+           time than the thread can have had. */
+        uint64_t interval_ns = timer_counts.interval_ns;
+        used_ns = !runs ? thread->cpu_ns : period_ns < interval_ns ? period_ns : interval_ns;
     }
     thread->seen_ns = now_ns;
     thread->tick = sampler.number;

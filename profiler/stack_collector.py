@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 
 from ddmiddleware.profiling.activity import endpoints, forget
@@ -19,10 +20,16 @@ class StackCollector(Collector):
         self._settings, self._tracer = settings, tracer
         self._sampler: Sampler = make_sampler(settings, tracer)
         self._running = False
+        self._lock = threading.Lock()  # any thread may fork while another one starts or stops the profiler
 
     def start(self) -> None:
         """Begin to sample."""
-        endpoints.watch(self._tracer, self._settings)
+        with self._lock:
+            endpoints.watch(self._tracer, self._settings)
+            self._start_sampler()
+            self._running = True
+
+    def _start_sampler(self) -> None:
         try:
             self._sampler.start()
         except RuntimeError as error:
@@ -31,13 +38,13 @@ class StackCollector(Collector):
             debug("the sampler in Python is used: %s", error)
             self._sampler = PythonSampler(self._settings, self._tracer)
             self._sampler.start()
-        self._running = True
 
     def stop(self) -> None:
         """Sample no more; what was seen is kept until ``collect``."""
-        self._sampler.stop()
-        endpoints.leave()
-        self._running = False
+        with self._lock:
+            self._sampler.stop()
+            endpoints.leave()
+            self._running = False
 
     def collect(self) -> Iterable[Sample]:
         """Return the samples since the last call."""
@@ -46,16 +53,19 @@ class StackCollector(Collector):
 
     def before_fork(self) -> None:
         """Let no thread of ours be alive while the process is copied."""
-        if self._running:
-            self._sampler.stop()
+        with self._lock:
+            if self._running:
+                self._sampler.stop()
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
-        if self._running:
-            self._sampler.start()
+        with self._lock:
+            if self._running:
+                self._start_sampler()
 
     def after_fork_in_child(self) -> None:
         """Forget what the parent saw, and be stopped."""
+        self._lock = threading.Lock()
         self._sampler.after_fork_in_child()
         endpoints.leave()
         endpoints.take()

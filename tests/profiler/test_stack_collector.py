@@ -73,7 +73,8 @@ def test_time_is_conserved(kind: str) -> None:
     over.set()
     sleeper.join()
     assert total(samples, "wall-time") <= 1.1 * elapsed * (threading.active_count() + 3)
-    assert 0.7 * used < total(samples, "cpu-time") < 1.1 * used  # the last period of a thread that ends is not seen
+    # Two threads begin and end meanwhile: each may be charged up to a period more or less than it used.
+    assert abs(total(samples, "cpu-time") - used) < 0.05 * used + 2 * 60_000_000
     assert all(value > 0 for sample in samples for value in sample.values.values())
     assert by(samples, "cpu-time", lambda sample: function_of(sample, {"idle"}))["idle"] <= 0.05 * used
     assert by(samples, "wall-time", lambda sample: function_of(sample, {"idle"}))["idle"] > 0.8 * elapsed
