@@ -274,8 +274,10 @@ table_thread(struct table *table, uint64_t state_id, unsigned long ident, unsign
     struct thread_row thread = {mix(0, state_id), state_id, ident, native_id, name};
     int fresh;
     uint32_t index = pool_find(&table->threads, &thread, &fresh);
-    if (fresh) {
+    struct thread_row *kept = pool_item(&table->threads, index);
+    if (fresh || (index != NONE && kept->name == NULL)) { /* a name may come late */
         Py_XINCREF(name);
+        kept->name = name;
     }
     return index;
 }

@@ -14,28 +14,7 @@ static struct {
     struct table *table;
     int depth, ignore_ours;
     uint64_t number, last_ns;
-    PyObject *current_greenlet; /* greenlet.getcurrent, once greenlet is loaded */
 } sampler;
-
-/* gevent runs greenlets inside of one thread, which alone knows its current one; from 3.12 on, a tick runs there. */
-static uint32_t
-greenlet_of(PyThreadState *state)
-{
-    if (sampler.current_greenlet == NULL || state != PyThreadState_Get()) {
-        return NONE;
-    }
-    uint32_t task = NONE;
-    PyObject *greenlet = PyObject_CallNoArgs(sampler.current_greenlet); /* a function in C */
-    PyObject *name = greenlet == NULL ? NULL : PyUnicode_FromString(Py_TYPE(greenlet)->tp_name);
-    if (name != NULL) {
-        PyUnicode_InternInPlace(&name);
-        task = table_task(sampler.table, (uint64_t)(uintptr_t)greenlet, name);
-    }
-    PyErr_Clear();
-    Py_XDECREF(name);
-    Py_XDECREF(greenlet);
-    return task;
-}
 
 /* Find the sample that stands for where a thread is; NONE where it runs no Python code. */
 static uint32_t
@@ -54,7 +33,7 @@ look_at(PyThreadState *state, struct thread *thread)
         key.span_id = work.span_id;
     }
     PyObject *name, *task = running_task(state, &name);
-    key.task = task != NULL ? table_task(sampler.table, (uint64_t)(uintptr_t)task, name) : greenlet_of(state);
+    key.task = task != NULL ? table_task(sampler.table, (uint64_t)(uintptr_t)task, name) : running_greenlet(sampler.table, state);
     Py_XDECREF(name);
     return table_sample(sampler.table, &key);
 }
@@ -137,6 +116,7 @@ tick(PyThreadState *holder, uint64_t now_ns)
         uint64_t rounds = 1 + 20 * (count / THREADS_PER_TICK);
         threads_sweep(sampler.table, sampler.number > rounds ? sampler.number - rounds : 0);
         table_settle(sampler.table);
+        work_look_around();
     }
 }
 
@@ -154,14 +134,6 @@ prepare(PyObject *Py_UNUSED(module), PyObject *args)
     if (work_prepare(span_type, variable) < 0) {
         return NULL;
     }
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-look_for_greenlets(PyObject *Py_UNUSED(module), PyObject *getcurrent)
-{
-    Py_INCREF(getcurrent);
-    Py_XSETREF(sampler.current_greenlet, getcurrent);
     Py_RETURN_NONE;
 }
 
@@ -184,6 +156,7 @@ start(PyObject *Py_UNUSED(module), PyObject *args)
     sampler.ignore_ours = ignore_ours;
     sampler.number = 0;
     sampler.last_ns = clock_ns(CLOCK_MONOTONIC);
+    work_look_around();
     threads_forget();
     int error = timer_start(fastest_ns, slowest_ns, budget);
     if (error != 0) {
@@ -337,8 +310,6 @@ counts(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(args))
 
 static PyMethodDef methods[] = {
     {"prepare", prepare, METH_VARARGS, PyDoc_STR("prepare(Span, active): learn the tracer's spans.")},
-    {"look_for_tasks", work_look_around, METH_VARARGS, PyDoc_STR("look_for_tasks(Task, running, all)")},
-    {"look_for_greenlets", look_for_greenlets, METH_O, PyDoc_STR("look_for_greenlets(getcurrent)")},
     {"start", start, METH_VARARGS, PyDoc_STR("start(depth, fastest_ns, slowest_ns, budget, ignore_ours)")},
     {"stop", stop, METH_NOARGS, PyDoc_STR("stop(): what was seen is kept.")},
     {"forget", forget, METH_NOARGS, PyDoc_STR("forget(): in a forked child, where the timer is not.")},

@@ -119,8 +119,10 @@ PyObject *running_task(PyThreadState *thread, PyObject **name);
 PyObject *task_name(PyObject *task);
 /* Add the suspended tasks, at most 50 of them, each with its share of the time. */
 void sample_suspended(struct table *table, int depth, uint64_t tick, uint64_t now_ns, uint64_t period_ns);
-/* Take asyncio's and greenlet's objects over, once those are loaded. */
-PyObject *work_look_around(PyObject *module, PyObject *args);
+/* gevent runs greenlets inside of one thread, which alone knows its current one; from 3.12 on, a tick runs there. */
+uint32_t running_greenlet(struct table *table, PyThreadState *thread);
+/* See whether the program has loaded asyncio or gevent meanwhile. */
+void work_look_around(void);
 
 /* ---- _accounting.c ---- */
 

@@ -20,6 +20,7 @@ static struct {
     Py_ssize_t parent, duration_ns, span_id, resource, span_type; /* offsets of slots */
     PyTypeObject *task;                                           /* _asyncio.Task, once it is loaded */
     PyObject *get_name, *get_coro, *get_context, *current_tasks, *all_tasks, *loop_key;
+    PyObject *current_greenlet; /* greenlet.getcurrent, a function in C, once gevent is loaded */
 } known;
 
 static int
@@ -299,37 +300,72 @@ sample_suspended(struct table *table, int depth, uint64_t tick, uint64_t now_ns,
     Py_DECREF(tasks);
 }
 
-static int
-take(PyObject *from, const char *name, PyObject **found)
+/* An attribute of a module, new, or NULL where the module is not loaded, or not that far. */
+static PyObject *
+loaded(const char *module, const char *name)
 {
-    if (*found == NULL) {
-        *found = PyObject_GetAttrString(from, name);
-    }
-    return *found == NULL ? -1 : 0;
+    PyObject *found = PyDict_GetItemString(PyImport_GetModuleDict(), module);
+    found = found != NULL && PyModule_CheckExact(found) ? PyObject_GetAttrString(found, name) : NULL;
+    PyErr_Clear();
+    return found;
 }
 
-PyObject *
-work_look_around(PyObject *Py_UNUSED(module), PyObject *args)
+static void
+look_for_tasks(void)
 {
-    PyObject *task_type, *current_tasks, *all_tasks;
-    if (!PyArg_ParseTuple(args, "O!O!O", &PyType_Type, &task_type, &PyDict_Type, &current_tasks, &all_tasks)) {
-        return NULL;
+    PyObject *task = loaded("_asyncio", "Task"), *current = loaded("asyncio.tasks", "_current_tasks");
+#if PY_VERSION_HEX >= 0x030C0000
+    PyObject *all = loaded("asyncio.tasks", "_scheduled_tasks");
+#else
+    PyObject *all = loaded("asyncio.tasks", "_all_tasks");
+#endif
+    if (task != NULL && PyType_Check(task) && current != NULL && PyDict_Check(current) && all != NULL) {
+        known.get_name = PyObject_GetAttrString(task, "get_name");
+        known.get_coro = PyObject_GetAttrString(task, "get_coro");
+        known.get_context = PyObject_GetAttrString(task, "get_context"); /* new in 3.12 */
+        PyErr_Clear();
+        if (known.get_name != NULL && known.get_coro != NULL) {
+            known.current_tasks = current;
+            known.all_tasks = all;
+            known.task = (PyTypeObject *)task;
+            return;
+        }
     }
+    Py_XDECREF(task);
+    Py_XDECREF(current);
+    Py_XDECREF(all);
+}
+
+void
+work_look_around(void)
+{
     if (known.task == NULL) {
-        if (take(task_type, "get_name", &known.get_name) < 0 || take(task_type, "get_coro", &known.get_coro) < 0) {
-            return NULL;
-        }
-        if (take(task_type, "get_context", &known.get_context) < 0) { /* new in 3.12 */
-            PyErr_Clear();
-        }
-        Py_INCREF(current_tasks);
-        known.current_tasks = current_tasks;
-        if (all_tasks != Py_None) {
-            Py_INCREF(all_tasks);
-            known.all_tasks = all_tasks;
-        }
-        Py_INCREF(task_type);
-        known.task = (PyTypeObject *)task_type;
+        look_for_tasks();
     }
-    Py_RETURN_NONE;
+    PyObject *gevent = PyDict_GetItemString(PyImport_GetModuleDict(), "gevent");
+    if (known.current_greenlet == NULL && gevent != NULL) {
+        known.current_greenlet = loaded("greenlet", "getcurrent");
+        if (known.current_greenlet != NULL && !PyCFunction_Check(known.current_greenlet)) {
+            Py_CLEAR(known.current_greenlet);
+        }
+    }
+}
+
+uint32_t
+running_greenlet(struct table *table, PyThreadState *thread)
+{
+    if (known.current_greenlet == NULL || thread != PyThreadState_Get()) {
+        return NONE;
+    }
+    uint32_t index = NONE;
+    PyObject *greenlet = PyObject_CallNoArgs(known.current_greenlet);
+    PyObject *name = greenlet == NULL ? NULL : PyUnicode_FromString(Py_TYPE(greenlet)->tp_name);
+    if (name != NULL) { /* its own name is made by Python code */
+        PyUnicode_InternInPlace(&name);
+        index = table_task(table, (uint64_t)(uintptr_t)greenlet, name);
+    }
+    PyErr_Clear();
+    Py_XDECREF(name);
+    Py_XDECREF(greenlet);
+    return index;
 }

@@ -44,7 +44,10 @@ _requests: dict[int, Request] = {}  # by the id of the local root: those whose e
 
 def current() -> Activity | None:
     """Return what the calling thread or task works for, or None where no request is open."""
-    return of(active.get())
+    return of(_get())
+
+
+_get = active.get
 
 
 def of(span: object) -> Activity | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Iterator
 from importlib import import_module
@@ -39,7 +38,6 @@ class NativeSampler:
 
     def start(self) -> None:
         """Begin. Raises RuntimeError where the interpreter does not let it tick."""
-        self._look_around()
         self._tick.start(self._depth, int(FASTEST_S * 1e9), int(SLOWEST_S * 1e9), self._budget, self._ignore_ours)
         if not NativeSampler._tested:
             self._test()
@@ -63,7 +61,6 @@ class NativeSampler:
 
     def collect(self) -> Iterator[Sample]:
         """Return the samples since the last call."""
-        self._look_around()
         handle = self._tick.swap()
         known: dict[int, Stack] = {}
         first = 0
@@ -86,18 +83,6 @@ class NativeSampler:
         if not parts:
             return (("[too many stacks]", "", 0),)
         return symbolise(tuple(frame_at(code, offset) for code, offset in zip(parts[::2], parts[1::2], strict=True)))
-
-    def _look_around(self) -> None:
-        """Tell the extension of asyncio and gevent once the application has loaded them."""
-        tasks, native = sys.modules.get("asyncio.tasks"), sys.modules.get("_asyncio")
-        if tasks is not None and native is not None:
-            every = (
-                tasks._all_tasks if hasattr(tasks, "_all_tasks") else tasks._scheduled_tasks
-            )  # until 3.11, and after
-            self._tick.look_for_tasks(native.Task, tasks._current_tasks, every)
-        greenlet = sys.modules.get("greenlet")
-        if greenlet is not None and "gevent" in sys.modules:
-            self._tick.look_for_greenlets(greenlet.getcurrent)
 
 
 Sampler = NativeSampler | PythonSampler
