@@ -7,7 +7,7 @@ PIP = -m pip install --quiet --disable-pip-version-check
 DEV = dev$(if $(filter 1,$(REQUIRE_SERVICES)),$(comma)dev-native$(comma)dev-uwsgi)
 comma := ,
 # What is compiled while installing; without a compiler the pure Python runs.
-C = $(wildcard tracer/*.[ch])
+C = $(wildcard profiler/*.[ch] tracer/*.[ch])
 
 .PHONY: demo test lint types bench docs clean
 
@@ -52,5 +52,5 @@ docs: .venv/.dev
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-peers .nox build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache benchmarks/.work tracer/*.so
+	rm -rf .venv .venv-peers .nox build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache benchmarks/.work profiler/*.so tracer/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

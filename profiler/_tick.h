@@ -1,5 +1,6 @@
-/* What the files of the stack sampler share: _walk.c reads stacks, _work.c what they work for, _accounting.c knows the
-   threads and their clocks, _table.c adds up, _timer.c decides when, _tick.c does one tick and is the module.
+/* What the files of the stack sampler share: _walk.c reads stacks, _work.c and _tasks.c what they work for, _accounting.c
+   knows the threads and their clocks, _table.c (over _pool.c) adds up and _rows.c hands that to Python, _timer.c decides
+   when, _tick.c does one tick and is the module.
 
    Everything here but the timer's own sleep runs with the GIL held: it is the only lock, and no memory is read that
    Python does not keep valid under it. */
@@ -31,7 +32,7 @@ int walk_thread(PyThreadState *thread, struct frame *frames, int depth);
 /* Where a suspended coroutine, generator or async generator waits, leaf first. */
 int walk_awaits(PyObject *awaitable, struct frame *frames, int depth);
 
-/* ---- _table.c ---- */
+/* ---- _pool.c ---- */
 
 /* Items of one kind by their key: the hash, then key_bytes to compare, then what is not compared. */
 struct pool {
@@ -40,6 +41,15 @@ struct pool {
     uint32_t used, capacity, slot_count, most;
     uint32_t item_bytes, key_bytes;
 };
+
+void *pool_item(struct pool *pool, uint32_t index);
+int pool_make(struct pool *pool, size_t item_bytes, size_t key_bytes, uint32_t most);
+/* Find or add; *fresh says which. Returns NONE where no room is left. */
+uint32_t pool_find(struct pool *pool, const void *item, int *fresh);
+void pool_free(struct pool *pool);
+uint64_t mix(uint64_t hash, uint64_t value);
+
+/* ---- _table.c ---- */
 
 struct request { /* a local root */
     uint64_t hash, root_id;
@@ -94,12 +104,12 @@ struct sample *sample_at(struct table *table, uint32_t index);
 struct request *request_at(struct table *table, uint32_t index);
 /* Let go of spans that are over. */
 void table_settle(struct table *table);
-void *pool_item(struct pool *pool, uint32_t index);
-int pool_make(struct pool *pool, size_t item_bytes, size_t key_bytes, uint32_t most);
-/* Find or add; *fresh says which. Returns NONE where no room is left. */
-uint32_t pool_find(struct pool *pool, const void *item, int *fresh);
-void pool_free(struct pool *pool);
-uint64_t mix(uint64_t hash, uint64_t value);
+
+/* ---- _rows.c ---- */
+
+PyObject *table_handle(struct table *table);
+PyObject *rows(PyObject *module, PyObject *args);
+PyObject *stack(PyObject *module, PyObject *args);
 
 /* ---- _work.c ---- */
 
@@ -114,6 +124,8 @@ int work_prepare(PyObject *span_type, PyObject *variable);
 int work_of(PyObject *context, struct work *work);
 int span_is_over(PyObject *span);
 void span_names(PyObject *span, PyObject **resource, PyObject **type);
+/* ---- _tasks.c ---- */
+
 /* The task that a thread runs, borrowed, or NULL; *name* is new. */
 PyObject *running_task(PyThreadState *thread, PyObject **name);
 PyObject *task_name(PyObject *task);

@@ -30,13 +30,16 @@ def test_wall_time_is_where_it_was(name: str) -> None:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_cpu_time_is_charged_to_its_endpoint(place: str) -> None:
-    # In a process of its own, for gevent patches the standard library.
-    found = subprocess.run(
-        [sys.executable, "-m", "tests.profiler.truth", place, "1.5"], capture_output=True, text=True, timeout=60
-    )
-    if found.returncode == 3:
-        pytest.skip(f"{place} is not installed")
-    assert found.returncode == 0, found.stderr
-    off, nobodys = (float(word) for word in found.stdout.split())
-    assert nobodys <= 1
-    assert off < CHANCE + 5
+    errors = []
+    while len(errors) < 3 and (not errors or errors[-1] >= CHANCE):  # what is wrong is wrong every time
+        # In a process of its own, for gevent patches the standard library.
+        found = subprocess.run(
+            [sys.executable, "-m", "tests.profiler.truth", place, "1.5"], capture_output=True, text=True, timeout=60
+        )
+        if found.returncode == 3:
+            pytest.skip(f"{place} is not installed")
+        assert found.returncode == 0, found.stderr
+        off, nobodys = (float(word) for word in found.stdout.split())
+        assert nobodys <= 1
+        errors.append(off)
+    assert errors[-1] < CHANCE, errors
