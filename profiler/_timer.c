@@ -260,7 +260,7 @@ timer_start(uint64_t fastest_ns, uint64_t slowest_ns, double budget)
 {
     if (timer.interpreter == NULL) {
         make_condition();
-        timer.interpreter = PyInterpreterState_Get();
+        timer.interpreter = PyInterpreterState_Main();
     }
     timer.fastest_ns = fastest_ns, timer.slowest_ns = slowest_ns, timer.budget = budget;
     timer_counts = (struct timer_counts){.interval_ns = fastest_ns};
