@@ -79,13 +79,19 @@ name_of(unsigned long ident)
     return name;
 }
 
-uint64_t
-thread_cpu_ns(struct thread *thread)
+static uint64_t
+raw_cpu_ns(struct thread *thread)
 {
     /* The id of a thread's CPU clock by its kernel id (Linux: MAKE_THREAD_CPUCLOCK in kernel/time/posix-timers.h): once
        the thread is dead this is an error and no more. */
     clockid_t clock = (clockid_t)((~(unsigned int)thread->native_id << 3) | 6);
-    uint64_t now = thread->native_id == 0 ? 0 : clock_ns(clock);
+    return thread->native_id == 0 ? 0 : clock_ns(clock);
+}
+
+uint64_t
+thread_cpu_ns(struct thread *thread)
+{
+    uint64_t now = raw_cpu_ns(thread);
     return now > thread->cpu_ns ? now : thread->cpu_ns;
 }
 
@@ -167,7 +173,7 @@ threads_sweep(struct table *table, uint64_t tick)
     }
     for (uint32_t index = 1; index < threads.used; index++) {
         struct thread *thread = pool_item(&threads, index);
-        if (thread->tick < tick || pool_find(&kept, thread, &fresh) == NONE) {
+        if (thread->tick < tick || raw_cpu_ns(thread) == 0 || pool_find(&kept, thread, &fresh) == NONE) {
             drop(table, thread);
         }
     }

@@ -198,6 +198,7 @@ swap(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(args))
         return NULL;
     }
     if (full != NULL) {
+        threads_sweep(full, 0); /* what those that ended used still belongs here */
         sampler.table = fresh;
         table_settle(full);
     }

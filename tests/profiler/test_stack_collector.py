@@ -57,7 +57,7 @@ def test_time_is_conserved(kind: str) -> None:
         over.wait()
 
     def busy() -> None:
-        spin(200 * PER_MS)
+        spin(600 * PER_MS)
 
     sleeper = threading.Thread(target=idle)
     sleeper.start()
@@ -73,8 +73,10 @@ def test_time_is_conserved(kind: str) -> None:
     over.set()
     sleeper.join()
     assert total(samples, "wall-time") <= 1.1 * elapsed * (threading.active_count() + 3)
-    # Two threads begin and end meanwhile: each may be charged up to a period more or less than it used.
-    assert abs(total(samples, "cpu-time") - used) < 0.05 * used + 2 * 60_000_000
+    # Two threads begin and end meanwhile: each may be charged up to a period more or less than it used. Before 3.12 a
+    # tick may lose the race for the GIL to the other thread, a few times in a row.
+    period_ns = 75_000_000 if sys.version_info >= (3, 12) else 150_000_000
+    assert abs(total(samples, "cpu-time") - used) < 0.05 * used + 2 * period_ns
     assert all(value > 0 for sample in samples for value in sample.values.values())
     assert by(samples, "cpu-time", lambda sample: function_of(sample, {"idle"}))["idle"] <= 0.05 * used
     assert by(samples, "wall-time", lambda sample: function_of(sample, {"idle"}))["idle"] > 0.8 * elapsed
