@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,9 +19,12 @@ from ddmiddleware.integrations import TABLE, is_on
 from ddmiddleware.tracing import active, default_settings, default_tracer, guarded, open_redaction
 from tests.integrations import examples_sql
 from tests.integrations.database_servers import mariadb, postgres
+from tests.integrations.example import Names
+from tests.integrations.examples import EXAMPLES
 from tests.integrations.mysql_drivers import required
 from tests.integrations.rabbit_server import RabbitServer
 from tests.integrations.recorder import Recorder
+from tests.integrations.rows import Imported
 from tests.integrations.servers import HttpServer, MemcachedServer, RedisServer, free_port
 
 
@@ -43,6 +48,19 @@ def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             continue  # of the server here; of Cassandra's driver, one for all of the process
         thread.join(10)
         assert not thread.is_alive(), thread
+
+
+@pytest.fixture
+def imported(monkeypatch: pytest.MonkeyPatch) -> Imported:
+    """Return a function that makes an application's module with an example's imports."""
+
+    def imported_by(name: str) -> Names:
+        application = ModuleType("application")
+        exec(EXAMPLES[name].imports, application.__dict__)
+        monkeypatch.setitem(sys.modules, f"application{len(sys.modules)}", application)
+        return application.__dict__
+
+    return imported_by
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,8 @@ for module in json.loads(sys.argv[1]):
 patch_all()
 unpatch()
 from ddmiddleware.integrations import diagnosis
+
+pytestmark = pytest.mark.once
 diagnosis()
 print(json.dumps(found))
 """

@@ -19,6 +19,8 @@ from tests.integrations.servers import RedisServer
 from tests.recording_agent import RecordingAgent, plain
 from tests.tracer.processes import environment
 
+pytestmark = pytest.mark.once
+
 BY_HAND = (sys.executable,)
 BY_COMMAND = (sys.executable, "-m", "ddmiddleware", "run", sys.executable)
 TASKS = "tests.integrations.celery_app."

@@ -13,6 +13,8 @@ import pytest
 
 from tests.integrations.recorder import Recorder
 
+pytestmark = pytest.mark.once
+
 LIBRARY = """
 class Client:
     host = "example"

@@ -27,6 +27,8 @@ from tests.middleware.interfaces import Interface, Pairs, put
 from tests.middleware.requests_by_hand import Answer, MissingError
 from tests.middleware.test_faults import SHARED, TRACEPARENT, _broken, _functions, _name
 
+pytestmark = pytest.mark.once
+
 EXCLUDED = "/excluded"
 EVERYTHING = {
     "DD_TRACE_HEADER_TAGS": "X-Team,Content-Type",

@@ -10,8 +10,6 @@ import time
 from types import TracebackType
 from typing import TypeVar
 
-import pytest
-
 _Self = TypeVar("_Self", bound="ServerProcess")
 
 
@@ -26,6 +24,8 @@ class ServerProcess:
     def __enter__(self: _Self) -> _Self:
         binary = shutil.which(self._binary)
         if binary is None:
+            import pytest  # processes that use a server which runs need none of it
+
             if os.environ.get("REQUIRE_SERVICES") == "1":
                 pytest.fail(f"{self._binary} is not installed")
             pytest.skip(f"{self._binary} is not installed")
