@@ -46,6 +46,7 @@ class PythonSampler:
     """Samples all threads at 20 to 100 Hz, within *budget* of the CPU time (0.01 is 1 %)."""
 
     kind = "python"
+    bias = ""  # its kind says it
 
     def __init__(self, settings: Settings, tracer: Tracer) -> None:
         self._depth: int = settings["DD_PROFILING_MAX_FRAMES"]

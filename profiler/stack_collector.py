@@ -72,8 +72,9 @@ class StackCollector(Collector):
         self._running = False
 
     def tags(self) -> Mapping[str, str]:
-        """Return which sampler it is."""
-        return {"sampler": self._sampler.kind}
+        """Return which sampler it is, and ``sampler_bias`` where it is known to be less true for some threads."""
+        bias = {"sampler_bias": self._sampler.bias} if self._sampler.bias else {}
+        return {"sampler": self._sampler.kind, **bias}
 
     def endpoint_counts(self) -> Mapping[str, int]:
         """Return how many web requests ended since the last call, by endpoint."""

@@ -173,6 +173,12 @@ def test_it_starts_again_and_keeps_what_it_saw(kind: str) -> None:
         assert not any(function_of(each, {"spin"}) for each in collector.collect())
 
 
+@pytest.mark.skipif(not has_extension(), reason="the sampler in C was not built")
+def test_the_profile_says_where_the_sampler_is_biased() -> None:
+    bias = {"sampler_bias": "other_threads"} if sys.version_info < (3, 12) else {}
+    assert StackCollector(Settings({})).tags() == {"sampler": "native", **bias}
+
+
 def test_the_python_sampler_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken:
         def counts(self) -> dict[str, int]:
