@@ -15,6 +15,7 @@ from benchmarks.hold import measure_hold
 from benchmarks.imports import measure_import
 from benchmarks.peers import ROOT, WORK
 from benchmarks.processes import Progress
+from benchmarks.profiling import measure_profiler
 from benchmarks.report import PACKAGES, as_text, machine, results, verdict_table
 from benchmarks.served import measure_served
 from benchmarks.spans import measure_disabled, measure_spans
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[int, bool, Progress], Outcome]] = {
     "served": measure_served,
     "calls": measure_calls,
     "down": measure_down,
+    "profiler": measure_profiler,
 }
 
 

@@ -80,13 +80,15 @@ def sink(mode: str = "count") -> Iterator[Sink]:
 class Child:
     """A peer's process: `ask` sends a command, `leave` lets it exit and says how long that took."""
 
+    program = "benchmarks.child"  # what runs in it
+
     def __init__(self, peer: Peer, url: str, **more: str) -> None:
         WORK.mkdir(exist_ok=True)
         self.peer = peer
         self._log = WORK / f"{peer.name}.log"
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.child", peer.module],
+                [sys.executable, "-m", self.program, peer.module],
                 cwd=ROOT,
                 env=environment(peer, url, **more),
                 stdin=subprocess.PIPE,
