@@ -46,7 +46,7 @@ def factor(function: Callable[[], int], collector: Any, seconds: float) -> float
     """Off, on, on, off, again and again: the median of what the work takes longer when on."""
     end = time.monotonic() + seconds
     deep(_DEPTH, function)
-    factors = []
+    factors: list[float] = []
     while time.monotonic() < end or len(factors) < 5:
         took = [0.0, 0.0]
         for on, change in ((0, None), (1, collector.start), (1, None), (0, collector.stop)):

@@ -23,7 +23,10 @@ class Ours:
         ]  # the tracer's own threads are no cost of it
         self._profiler = Profiler(tags={"benchmark": "1"})
         self._profiler.start()
-        (collector,) = self._profiler._recording._running
+        recording = self._profiler._recording
+        if recording is None:
+            raise NotMeasuredError("the profiler does not run")
+        (collector,) = recording._running
         if collector.tags().get("sampler") != "native":
             raise NotMeasuredError("the sampler in C does not run here")
         self._collector = collector
@@ -56,7 +59,7 @@ class Ours:
 
     def cost_ns(self, application: Iterable[int]) -> int:
         # From Python 3.12 on ticks run in the application's threads, which the kernel charges with them.
-        return cpu_ns(without={*application, *self._before}) + self._tick.counts()["tick_cpu_ns"]
+        return cpu_ns(without={*application, *self._before}) + int(self._tick.counts()["tick_cpu_ns"])
 
 
 start = Ours

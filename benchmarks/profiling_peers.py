@@ -1,7 +1,6 @@
 """The profilers that are measured, and their processes, which live over all rounds."""
 
 import contextlib
-import importlib.metadata
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -37,18 +36,8 @@ PYROSCOPE = Peer("pyroscope", "pyroscope-io", "benchmarks.profiling_pyroscope")
 PROFILERS = (OURS, DDTRACE, PY_SPY, PYROSCOPE)
 TRACING = (OURS, DDTRACE)
 
-_PACKAGES = {DDTRACE: "ddtrace", PY_SPY: "py-spy", PYROSCOPE: "pyroscope-io"}
 # ddtrace copies memory by system calls for its first 15 s, at ten times the cost; it is measured after them.
 _WARM_UP_S = 16.0
-
-
-def versions() -> str:
-    """Which releases these are."""
-    found = []
-    for package in _PACKAGES.values():
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found.append(f"{package} {importlib.metadata.version(package)}")
-    return ", ".join(found)
 
 
 class _Child(Child):
@@ -66,7 +55,7 @@ class Profiled:
     def ask(
         self, peer: Peer, do: str, check: Callable[[dict[str, Any]], str], **arguments: Any
     ) -> tuple[dict[str, Any], str]:
-        """The answer and what is wrong with it, by *check* or because there is none; with tries left it asks again then."""
+        """The answer and what is wrong with it, by *check* or because there is none; with tries left it asks again."""
         for left in reversed(range(self._tries)):
             if peer in self._failed:
                 break

@@ -1,5 +1,6 @@
 """The results as text for a terminal and as Markdown for the repository."""
 
+import contextlib
 import datetime
 import importlib.metadata
 import os
@@ -18,6 +19,8 @@ PACKAGES = (
     "flask",
     "starlette",
 )
+# Measured where they are there.
+OPTIONAL = ("py-spy", "pyroscope-io")
 
 _HOW_TO_READ = """\
 - Every figure is CPU time of the whole process, background threads included. Absolute figures move with the machine
@@ -28,6 +31,9 @@ _HOW_TO_READ = """\
   it got. A row counts only when every span and tag arrived.
 - Spans are made in bursts of about 1000 and flushed inside the measured time; what a peer does on its own while others
   have their turn (heartbeats of ddtrace, for one) is not counted.
+- Profilers look at stacks only, 100 times a second whatever that costs (their defaults keep to about 1 % of the CPU).
+  A figure that says more about the machine's load than about a profiler is not shown but reported as not measured: too
+  few ticks or samples, a clock that does not add up, ddtrace before its first 15 s are over.
 - Nothing here says anything about latency or throughput of a service.
 """
 
@@ -35,7 +41,7 @@ _HOW_TO_READ = """\
 def machine(load_at_start: tuple[float, float, float]) -> list[tuple[str, str]]:
     """What the figures depend on; no host name and no path."""
     loads = " / ".join(f"{load:.1f}" for load in (load_at_start[0], os.getloadavg()[0]))
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    versions = ", ".join(f"{name} {version}" for name in (*PACKAGES, *OPTIONAL) if (version := _version(name)))
     return [
         ("Date", datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")),
         ("CPU", f"{_cpu_model()}, {len(os.sched_getaffinity(0))} cores"),
@@ -44,6 +50,12 @@ def machine(load_at_start: tuple[float, float, float]) -> list[tuple[str, str]]:
         ("Python", f"{platform.python_implementation()} {platform.python_version()}"),
         ("Versions", versions),
     ]
+
+
+def _version(package: str) -> str:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version(package)
+    return ""
 
 
 def _cpu_model() -> str:
