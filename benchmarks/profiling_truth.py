@@ -1,5 +1,6 @@
 """Whether a profile is true: wall time by function, CPU time by endpoint, against the program's own clocks."""
 
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,8 @@ from tests.profiler.workloads import error, shares
 WORKLOADS = ("pure", "without the GIL", "compute and wait", "short waits")
 PLACES = ("threads", "100 tasks")
 _POINTS = 3.0
+# Before Python 3.12 several busy threads race for the GIL that the sampler asks for (docs/profiling.md).
+_THREADS_POINTS = 3.0 if sys.version_info >= (3, 12) else 8.0
 _NOBODYS = 1.0
 _SAMPLES_PER_S = 40  # of 100
 _SEEN = (0.6, 1.4)  # wall time as seen, of what passed
@@ -106,9 +109,8 @@ class Truths:
         ]
         for place in PLACES:
             ours = self.endpoints[OURS.name, place]
-            verdicts.append(
-                Verdict(f"Profiler: error of CPU time by endpoint, {place}", _POINTS, ours.points, "points")
-            )
+            budget = _THREADS_POINTS if place == "threads" else _POINTS
+            verdicts.append(Verdict(f"Profiler: error of CPU time by endpoint, {place}", budget, ours.points, "points"))
             verdicts.append(Verdict(f"Profiler: CPU time for no endpoint, {place}", _NOBODYS, ours.nobodys, "%"))
         both = {**self.wall, **self.endpoints}
         problems = [f"{peer}, {case}: {why}" for (peer, case), one in both.items() for why in one.errors.problems]
