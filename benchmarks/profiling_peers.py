@@ -1,6 +1,7 @@
 """The profilers that are measured, and their processes, which live over all rounds."""
 
 import contextlib
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -74,6 +75,7 @@ class Profiled:
 def profiled(progress: Progress, tries: int) -> Iterator[Profiled]:
     """Start all; *tries* are for figures that another load of the machine has spoilt."""
     processes = Profiled(tries)
+    shutil.rmtree(PROFILES, ignore_errors=True)  # what a run that was killed has left
     with contextlib.ExitStack() as stack:
         end = stack.enter_context(sink())
         start = time.monotonic()
