@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pymongo
 import pytest
-from pymongo import AsyncMongoClient, InsertOne, MongoClient, UpdateOne, WriteConcern
+from pymongo import InsertOne, MongoClient, UpdateOne, WriteConcern
 from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, NetworkTimeout, OperationFailure
 
 from ddmiddleware import patch, unpatch
@@ -28,6 +29,11 @@ def client(server: MongoServer) -> Iterator[MongoClient[Any]]:
     patch(pymongo=True)
     with MongoClient("127.0.0.1", server.port, retryReads=False) as client:
         yield client
+
+
+# What only some of the versions have that we support.
+ASYNCIO = pytest.mark.skipif(not hasattr(pymongo, "AsyncMongoClient"), reason="pymongo has asyncio from 4.9 on")
+BULK = pytest.mark.skipif(not hasattr(MongoClient, "bulk_write"), reason="clients have bulk writes from 4.9 on")
 
 
 def command(port: int, resource: str, rows: int | None, **changes: Any) -> dict[str, Any]:
@@ -96,6 +102,26 @@ def test_a_bulk_write(client: MongoClient[Any], server: MongoServer, recorder: R
     ]
 
 
+@BULK
+def test_a_bulk_write_of_the_client(client: MongoClient[Any], server: MongoServer, recorder: Recorder) -> None:
+    inserts: list[Any] = [InsertOne({"_id": number}, namespace="shop.pets") for number in range(2)]
+    assert client.bulk_write(inserts).inserted_count == 2
+    with pytest.raises(pymongo.errors.ClientBulkWriteException) as caught:
+        client.bulk_write([pymongo.DeleteOne({"_id": 1}, namespace="shop.pets")])
+    tags = {"mongodb.db": "admin"}
+    assert caught.value.error is not None
+    assert recorder.take() == [
+        command(server.port, "bulkWrite", 2, tags=tags),
+        command(server.port, "bulkWrite", None, trace=2, error=1, tags={**tags, **failed(caught.value.error)}),
+    ]
+
+
+def test_an_explanation(client: MongoClient[Any], server: MongoServer, recorder: Recorder) -> None:
+    with pytest.raises(OperationFailure) as caught:  # the server has none
+        client.shop.people.find({"name": "ann"}).explain()
+    assert recorder.take() == [command(server.port, "explain", None, error=1, tags=failed(caught.value))]
+
+
 def test_an_unacknowledged_write(client: MongoClient[Any], server: MongoServer, recorder: Recorder) -> None:
     client.shop.people.with_options(write_concern=WriteConcern(w=0)).insert_one({"_id": 9})
     assert recorder.take() == [command(server.port, "insert people", None)]
@@ -129,11 +155,12 @@ def test_a_timeout(server: MongoServer, recorder: Recorder) -> None:
     assert (span["resource"], span["error"]) == ("find slow {}", 1)
 
 
+@ASYNCIO
 def test_asyncio(server: MongoServer, recorder: Recorder) -> None:
     patch(pymongo=True)
 
     async def main() -> None:
-        async with AsyncMongoClient("127.0.0.1", server.port, retryReads=False) as client:
+        async with pymongo.AsyncMongoClient("127.0.0.1", server.port, retryReads=False) as client:
             people = client.shop.people
             with default_tracer.trace("work") as work:
                 assert len(await people.find({"name": "ann"}).to_list()) == 5

@@ -50,7 +50,7 @@ class MongoServer(Server):
                 "ismaster": True,
                 "logicalSessionTimeoutMinutes": 30,
                 "minWireVersion": 0,
-                "maxWireVersion": 21,
+                "maxWireVersion": 25,
                 **limits,
             }
         self.commands.append(command)
@@ -111,6 +111,19 @@ class MongoServer(Server):
         gone = [document for delete in command["deletes"] for document in self._matching(collection, delete["q"])]
         self.documents[collection] = [kept for kept in self.documents.get(collection, []) if kept not in gone]
         return {"n": len(gone)}
+
+    def _bulkWrite(self, command: Document, _collection: str) -> Document:
+        """Answer the client's bulk write, which may be of several collections; only inserts are known."""
+        inserts = [operation for operation in command["ops"] if "insert" in operation]
+        if len(inserts) < len(command["ops"]):
+            return {"ok": 0.0, "errmsg": "only inserts are known", "code": 238, "codeName": "NotImplemented"}
+        for operation in inserts:
+            collection = command["nsInfo"][operation["insert"]]["ns"].partition(".")[2]
+            self.documents.setdefault(collection, []).append(operation["document"])
+        done: list[Document] = [{"ok": 1.0, "idx": index, "n": 1} for index in range(len(inserts))]
+        counts = dict.fromkeys(("nErrors", "nMatched", "nModified", "nUpserted", "nDeleted"), 0)
+        batch = {"cursor": {"id": bson.Int64(0), "ns": "admin.$cmd.bulkWrite", "firstBatch": done}}
+        return {**batch, **counts, "nInserted": len(inserts)}
 
     def _nothing(self, _command: Document, _collection: str) -> Document:
         return {}
