@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import socket
-import sys
 import threading
 import time
 
@@ -13,7 +12,7 @@ from ddmiddleware.profiling.idents import keep_ident
 from ddmiddleware.profiling.on_demand import Listener
 from ddmiddleware.profiling.output import Output, open_output
 from ddmiddleware.profiling.recording import Recording
-from ddmiddleware.tracing import Settings, active, debug, forks_wait, guarded
+from ddmiddleware.tracing import Settings, active, debug, forks_wait, guarded, names_resolve_at_exit
 
 _REST_S = 0.1
 _GRACE_S = 0.05  # what a thread takes to end after its deadline
@@ -112,6 +111,7 @@ class Scheduler:
 
     def _run(self) -> None:
         active.set(None)  # a thread may inherit its starter's context, and with it a request
+        names_resolve_at_exit()
         while not self._stopping:
             with self._resuming:
                 if self._resting:
@@ -182,9 +182,8 @@ class Scheduler:
         debug("profile with %d samples", len(profile.samples))
 
     def _open(self) -> Output:
+        names_resolve_at_exit()
         with forks_wait:  # it imports
-            if "gevent.monkey" in sys.modules:
-                import concurrent.futures.thread  # noqa: F401  # gevent needs it to resolve names, and at exit it refuses
             return open_output(self._settings)
 
     def _finish(self) -> None:

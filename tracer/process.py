@@ -51,6 +51,19 @@ def at_fork(
             callbacks.append(callback)
 
 
+def names_resolve_at_exit() -> None:
+    """Load what gevent resolves names with: once Python's exit has begun, it cannot be imported any more.
+
+    gevent does so itself when it patches a process of one thread.
+    """
+    if "gevent.monkey" in sys.modules and "concurrent.futures.thread" not in sys.modules:
+        with forks_wait:
+            try:
+                import concurrent.futures.thread  # noqa: F401
+            except RuntimeError:  # the exit has begun
+                return
+
+
 def runtime_id() -> str:
     """Return the id of this process, another one after a fork."""
     return process.runtime_id

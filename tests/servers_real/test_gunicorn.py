@@ -110,6 +110,36 @@ def _ask_until_answered(server: Server, number: int) -> int:
     return int(server.get(f"/pid/{number}", number))
 
 
+PLAIN = """
+import os
+from ddmiddleware.wsgi import TraceMiddleware
+
+def pid(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"%d" % os.getpid()]
+
+app = TraceMiddleware(pid)
+"""
+
+
+@pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["late", "preload"])
+def test_a_worker_of_gevents_that_ends_soon(agent: RecordingAgent, tmp_path: Path, preload: tuple[str, ...]) -> None:
+    """Its first connection is made at exit, by name, and gevent has not loaded what resolves names.
+
+    Beside a thread, here the profiler's, it does not do so when it patches the process.
+    """
+    (tmp_path / "plain.py").write_text(PLAIN)
+    profiler = {"DD_PROFILING_ENABLED": "true", "DD_PROFILING_OUTPUT_PPROF": str(tmp_path / "profile")}
+    environ = {**profiler, "DD_TRACE_AGENT_URL": f"http://localhost:{agent.port}"}
+    with Gunicorn(tmp_path, agent, *preload, "-k", "gevent", "plain:app", workers=1, **environ) as server:
+        answered = [(int(server.get("/pid/1", 1)), 1)]
+        assert server.stop() == 0, server.output
+        output = server.output
+    assert served(agent.spans) == answered, output
+    assert "ddmiddleware:" not in output
+    assert len(list(tmp_path.glob("profile.*"))) == 1
+
+
 def test_no_thread_before_the_first_span(agent: RecordingAgent, tmp_path: Path) -> None:
     with Gunicorn(tmp_path, agent, "--preload", *WORKERS["sync"], workers=2) as server:
         before = server.children()

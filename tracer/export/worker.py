@@ -13,7 +13,7 @@ from ddmiddleware.tracing.export.kept import Kept
 from ddmiddleware.tracing.export.timers import Timers
 from ddmiddleware.tracing.export.waiting import Bell, Flush
 from ddmiddleware.tracing.guard import guard
-from ddmiddleware.tracing.process import at_multiprocessing_exit, forks_wait
+from ddmiddleware.tracing.process import at_multiprocessing_exit, forks_wait, names_resolve_at_exit
 from ddmiddleware.tracing.settings import Settings
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
@@ -108,6 +108,7 @@ class Worker:
         from ddmiddleware.tracing.context import active
 
         active.set(None)  # a thread may inherit its starter's context, and with it a request
+        names_resolve_at_exit()
         bell = self._bell
         assert bell is not None
         while not (self._stopping and self._over()):
