@@ -1,6 +1,8 @@
-"""The core suites on every supported Python that is present: ``nox``, or ``nox -s core-3.12``."""
+"""The core suites on every supported Python that is present: ``nox``, or ``nox -s core-3.12``; ``nox -s older``."""
 
 import os
+import sys
+import tempfile
 
 import nox
 
@@ -14,6 +16,8 @@ CORE = (
     "tests/test_layout.py",
 )
 MAIN = "3.11"  # whose tests .ci/run runs whole
+# Where what is patched differs from one version to the next.
+OLDER = {"pymongo": ("3.12.3", "4.0", "4.6", "4.9", "4.13", "4.17")}
 
 
 @nox.session(python=["3.10", "3.11", "3.12", "3.13", "3.14"])
@@ -22,3 +26,15 @@ def core(session: nox.Session) -> None:
     session.install("-e", ".[dev,dev-native]" if os.environ.get("REQUIRE_SERVICES") == "1" else ".[dev]")
     less, fewer = ([], {}) if session.python == MAIN else (["-m", "not once"], {"RANDOM_REQUESTS": "1000"})
     session.run("python", "-m", "pytest", *less, *(session.posargs or CORE), env=fewer)
+
+
+@nox.session(venv_backend="none")
+def older(session: nox.Session) -> None:
+    """Run the tests of a library against older versions, each before what is installed beside nox."""
+    for library, versions in OLDER.items():
+        for version in versions:
+            with tempfile.TemporaryDirectory() as folder:
+                wanted = ("--no-deps", "--target", folder, f"{library}=={version}")
+                session.run(sys.executable, "-m", "pip", "install", "-q", *wanted)
+                tests = f"tests/integrations/test_{library}.py"
+                session.run(sys.executable, "-m", "pytest", "-q", tests, env={"PYTHONPATH": folder})
