@@ -9,6 +9,14 @@ from tests.integrations.recorder import Recorder
 
 Names = dict[str, Any]
 
+# Where we patch what only older versions have than the one that is installed.
+OLDER = frozenset(
+    (
+        "pymongo.message",
+        *(f"pymongo.{part}{of}" for part in ("", "synchronous.", "asynchronous.") for of in ("network", "server")),
+    )
+)
+
 
 class Example(NamedTuple):
     """*imports* are executed into names; *use* returns how often the call was traced; *fail* raises the error given.

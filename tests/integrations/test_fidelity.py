@@ -20,6 +20,7 @@ from ddmiddleware.integrations import TABLE
 from ddmiddleware.integrations._patching import Integration
 from ddmiddleware.tracing import guarded
 from tests.django_project import set_up
+from tests.integrations.example import OLDER
 
 set_up()  # some of Django's modules cannot be imported without settings
 pytestmark = [
@@ -44,7 +45,7 @@ REPLACED = [
     for integration in [importlib.import_module(TABLE[name].loads).integration]
     for part in (integration, *integration._parts)
     for replacement in part.replacements
-    if replacement.module not in _INHERITED
+    if replacement.module not in _INHERITED and replacement.module not in OLDER
 ]
 TARGETS = [(name, path) for name, path, adds in REPLACED if not adds]
 ADDED = [(name, path) for name, path, adds in REPLACED if adds]
