@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import pytest
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.endpoints import HTTPEndpoint
 from starlette.exceptions import HTTPException
@@ -14,9 +12,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.websockets import WebSocket
 
-from tests.integrations.recorder import Recorder
-from tests.middleware.requests_by_hand import EMPTY, Client, MissingError, scope
-from tests.middleware.route_shapes import ERROR, PLACES, YEAR, Shape, random_requests
+from tests.middleware.route_runs import random_asgi
+from tests.middleware.route_shapes import ERROR, YEAR
 
 
 class Year(Convertor[str]):
@@ -123,33 +120,14 @@ def form(name: str, kind: str) -> str:
     return f"{{{name}}}" if kind == "str" else f"{{{name}:{kind}}}"
 
 
-async def ask(app: Any, shape: Shape) -> int:
-    """Ask for a shape, and return the status that is answered; a server has the whole path and the root path."""
-    path = shape.script + shape.path
-    if shape.place and PLACES[shape.place].does == "chat":
-        client = Client({"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1000})
-        asked = scope(path, type="websocket", scheme="ws", root_path=shape.script)
-        del asked["method"]
-        await app(asked, client.receive, client.send)
-        return 101 if client.sent[0]["type"] == "websocket.accept" else 403
-    client = Client(EMPTY)
-    raises = shape.place and PLACES[shape.place].does == "raise"
-    with pytest.raises(MissingError) if raises else nullcontext() as caught:
-        await app(scope(path, shape.method, root_path=shape.script), client.receive, client.send)
-    assert caught is None or caught.value is ERROR
-    return client.answer.status
+def random_ask(app: Any) -> Callable[[str, str], Awaitable[object]]:
+    """Return what asks an application, as ``random_asgi`` does."""
+    asking = random_asgi(app)
 
-
-async def resources_of_random_requests(app: Any, recorder: Recorder) -> set[str]:
-    """Return the resources of all the random requests' spans; only what a view raises on purpose is let pass."""
-    found: set[str] = set()
-    for method, path in random_requests():
-        client = Client(EMPTY)
+    async def ask(path: str, method: str) -> None:
         try:
-            await app(scope(path, method), client.receive, client.send)
-        except MissingError:
-            pass
+            await asking(path, method)
         except ValueError as error:  # Starlette 1.7 takes for a float what float() refuses
             assert str(error).startswith("could not convert string to float")  # noqa: PT017  # any other is ours
-        found.update(span["resource"] for span in recorder.take())
-    return found
+
+    return ask

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import fastapi
 import pytest
 
+import ddmiddleware
+from ddmiddleware import asgi
+from ddmiddleware.fastapi import TraceMiddleware
 from tests.integrations.recorder import Recorder
+from tests.middleware.route_runs import ask_shape_in_loop, check, found_in_loop, resources_in_loop, shapes_without
 from tests.middleware.route_shapes import SHAPES, Shape, below, check_resources, expected, written
-from tests.middleware.starlette_views import VIEWS, ask, chat, conflict, form, resources_of_random_requests
+from tests.middleware.starlette_views import VIEWS, chat, conflict, form, random_ask
 
+OWN = shapes_without({})
 # FastAPI's own answers: HEAD is a method like any other too, and a slash is added by 307.
 STATUSES = {"slash missing": 307, "OPTIONS": 405, "HEAD": 405}
 
@@ -71,12 +77,31 @@ def with_applications() -> fastapi.FastAPI:
     return app
 
 
+def automatic(app: fastapi.FastAPI) -> Any:
+    ddmiddleware.patch(fastapi=True)
+    return app
+
+
+def explicit(app: fastapi.FastAPI) -> Any:
+    app.add_middleware(TraceMiddleware)
+    return app
+
+
+def both(app: fastapi.FastAPI) -> Any:
+    ddmiddleware.patch_all(logging=False)
+    return asgi.TraceMiddleware(explicit(app))
+
+
 @pytest.mark.parametrize("build", [with_routers, with_prefixes_of_their_own, with_applications])
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
-def test_routes(patched: Recorder, shape: Shape, build: Callable[[], fastapi.FastAPI]) -> None:
-    status = STATUSES.get(shape.name, shape.status)
-    assert asyncio.run(ask(build(), shape)) == status
-    assert patched.take() == [expected(shape, "fastapi", form, status)]
+@pytest.mark.parametrize("trace", [automatic, explicit, both])
+def test_routes(
+    recorder: Recorder, trace: Callable[[fastapi.FastAPI], Any], build: Callable[[], fastapi.FastAPI]
+) -> None:
+    def expect(shape: Shape, status: int) -> dict[str, Any]:
+        return expected(shape, "fastapi", form, status)
+
+    found = found_in_loop(recorder, OWN, functools.partial(ask_shape_in_loop, trace(build())))
+    check(found, OWN, STATUSES, expect)
 
 
 @pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape.values is not None], ids=lambda shape: shape.name)
@@ -84,8 +109,7 @@ def test_the_table_says_what_fastapi_says(shape: Shape) -> None:
     assert with_routers().url_path_for(shape.place, **shape.values or {}) == shape.path
 
 
-@pytest.mark.parametrize("build", [with_routers, with_applications])
-def test_random_requests(patched: Recorder, build: Callable[[], fastapi.FastAPI]) -> None:
-    found = asyncio.run(resources_of_random_requests(build(), patched))
+def test_random_requests(recorder: Recorder) -> None:
+    found = resources_in_loop(recorder, random_ask(automatic(with_routers())))
     check_resources(found)
     assert {f"GET {template}" for template in ("/", "/users/{name}", "/shop/users/{number:int}")} <= found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import flask
@@ -10,23 +10,23 @@ import pytest
 from flask.views import MethodView
 from werkzeug.routing import BaseConverter
 
+import ddmiddleware
+from ddmiddleware import wsgi
+from ddmiddleware.flask import TraceMiddleware
 from tests.integrations.recorder import Recorder
-from tests.middleware.requests_by_hand import ask_wsgi
-from tests.middleware.route_shapes import (
-    ERROR,
-    PLACES,
-    SHAPES,
-    YEAR,
-    Shape,
-    below,
-    check_resources,
-    expected,
-    random_requests,
-    written,
+from tests.middleware.route_runs import (
+    ask_shape,
+    check,
+    found_by,
+    random_wsgi,
+    resources_of_random_requests,
+    shapes_without,
 )
+from tests.middleware.route_shapes import ERROR, PLACES, SHAPES, YEAR, Shape, below, check_resources, expected, written
 
+OWN = shapes_without({"chat": "WSGI has no websockets", "shop_chat": "WSGI has no websockets"})
 # Flask adds OPTIONS to every route, and MethodView HEAD and OPTIONS.
-OWN = [shape for shape in SHAPES if not shape.name.startswith("websocket")]
+STATUSES: dict[str, int] = {}
 
 
 class Year(BaseConverter):
@@ -141,15 +141,31 @@ def endpoint(app: flask.Flask, shape: Shape) -> str:
     return name
 
 
-@pytest.mark.parametrize("shape", OWN, ids=lambda shape: shape.name)
-def test_routes(patched: Recorder, shape: Shape) -> None:
-    app = shop()
-    path = shape.path.encode().decode("latin-1")  # PEP 3333
-    assert ask_wsgi(app, path, shape.method, SCRIPT_NAME=shape.script).status == shape.status
-    tags = {}
-    if shape.place and shape.status != 405:
-        tags["flask.endpoint"] = endpoint(app, shape)
-    assert patched.take() == [expected(shape, "flask", form, **tags)]
+def automatic(app: flask.Flask) -> Any:
+    ddmiddleware.patch(flask=True)
+    return app
+
+
+def explicit(app: flask.Flask) -> Any:
+    TraceMiddleware(app)
+    return app
+
+
+def both(app: flask.Flask) -> Any:
+    ddmiddleware.patch_all(logging=False)
+    return wsgi.TraceMiddleware(explicit(app))
+
+
+@pytest.mark.parametrize("trace", [automatic, explicit, both])
+def test_routes(recorder: Recorder, trace: Callable[[flask.Flask], Any]) -> None:
+    inner = shop()
+
+    def expect(shape: Shape, status: int) -> dict[str, Any]:
+        tags = {"flask.endpoint": endpoint(inner, shape)} if shape.place and status != 405 else {}
+        return expected(shape, "flask", form, status, **tags)
+
+    app = trace(inner)
+    check(found_by(recorder, OWN, lambda shape: ask_shape(app, shape)), OWN, STATUSES, expect)
 
 
 @pytest.mark.parametrize("shape", [shape for shape in OWN if shape.values is not None], ids=lambda shape: shape.name)
@@ -159,12 +175,8 @@ def test_the_table_says_what_flask_says(shape: Shape) -> None:
         assert flask.url_for(endpoint(app, shape), **shape.values or {}) == shape.path
 
 
-def test_random_requests(patched: Recorder) -> None:
-    app = shop()
-    found: set[str] = set()
-    for method, path in random_requests():
-        ask_wsgi(app, path.encode().decode("latin-1"), method)
-        found.update(span["resource"] for span in patched.take())
+def test_random_requests(recorder: Recorder) -> None:
+    found = resources_of_random_requests(recorder, random_wsgi(automatic(shop())))
     check_resources(found)
     assert {f"GET {rule}" for rule in ("/", "/users/<name>", "/shop/users/<int:number>")} <= found
 

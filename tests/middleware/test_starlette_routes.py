@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
+import ddmiddleware
+from ddmiddleware import asgi
+from ddmiddleware.starlette import TraceMiddleware
 from tests.integrations.recorder import Recorder
+from tests.middleware.route_runs import ask_shape_in_loop, check, found_in_loop, resources_in_loop, shapes_without
 from tests.middleware.route_shapes import SHAPES, Shape, below, check_resources, expected, written
-from tests.middleware.starlette_views import VIEWS, ask, chat, conflict, form, resources_of_random_requests
+from tests.middleware.starlette_views import VIEWS, chat, conflict, form, random_ask
 
+OWN = shapes_without({})
 # Starlette's own answers: OPTIONS is a method like any other, and a slash is added by 307.
 STATUSES = {"slash missing": 307, "OPTIONS": 405}
 
@@ -39,12 +45,29 @@ def with_applications() -> Starlette:
     return Starlette(routes=found, exception_handlers={KeyError: conflict})
 
 
+def automatic(app: Starlette) -> Any:
+    ddmiddleware.patch(starlette=True)
+    return app
+
+
+def explicit(app: Starlette) -> Any:
+    app.add_middleware(TraceMiddleware)
+    return app
+
+
+def both(app: Starlette) -> Any:
+    ddmiddleware.patch_all(logging=False)
+    return asgi.TraceMiddleware(explicit(app))
+
+
 @pytest.mark.parametrize("build", [with_routes, with_applications])
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
-def test_routes(patched: Recorder, shape: Shape, build: Callable[[], Starlette]) -> None:
-    status = STATUSES.get(shape.name, shape.status)
-    assert asyncio.run(ask(build(), shape)) == status
-    assert patched.take() == [expected(shape, "starlette", form, status)]
+@pytest.mark.parametrize("trace", [automatic, explicit, both])
+def test_routes(recorder: Recorder, trace: Callable[[Starlette], Any], build: Callable[[], Starlette]) -> None:
+    def expect(shape: Shape, status: int) -> dict[str, Any]:
+        return expected(shape, "starlette", form, status)
+
+    found = found_in_loop(recorder, OWN, functools.partial(ask_shape_in_loop, trace(build())))
+    check(found, OWN, STATUSES, expect)
 
 
 @pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape.values is not None], ids=lambda shape: shape.name)
@@ -52,7 +75,7 @@ def test_the_table_says_what_starlette_says(shape: Shape) -> None:
     assert with_routes().url_path_for(shape.place, **shape.values or {}) == shape.path
 
 
-def test_random_requests(patched: Recorder) -> None:
-    found = asyncio.run(resources_of_random_requests(with_applications(), patched))
+def test_random_requests(recorder: Recorder) -> None:
+    found = resources_in_loop(recorder, random_ask(automatic(with_applications())))
     check_resources(found)
     assert {f"GET {template}" for template in ("/", "/users/{name}", "/shop/users/{number:int}")} <= found
