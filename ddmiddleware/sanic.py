@@ -211,4 +211,4 @@ def _name(path: str, found: Any) -> None:
     request = _asked()
     served = _served(request)
     if served is not None and request.route is None and request.path == path:
-        served.matched(f"/{found.path}")
+        served.matched(f"/{unquote(found.path)}")  # Sanic keeps it as it is in a URL

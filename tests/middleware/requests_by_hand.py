@@ -6,6 +6,7 @@ import asyncio
 import io
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 
 class MissingError(Exception):
@@ -69,7 +70,7 @@ def scope(path: str = "/", method: str = "GET", **changes: Any) -> dict[str, Any
         "scheme": "http",
         "method": method,
         "path": path,
-        "raw_path": path.encode(),
+        "raw_path": quote(path).encode(),
         "query_string": b"",
         "root_path": "",
         "headers": [(b"host", b"testserver")],

@@ -87,11 +87,19 @@ class Thing(HTTPMethodView):
     post = get
 
 
-def shop() -> Any:
-    """Return an application; Sanic wants each to have a name of its own."""
+def named() -> Any:
+    """Return an empty application; Sanic wants each to have a name of its own."""
     app: Any = sanic.Sanic(f"shop{next(_numbers)}", configure_logging=False)
     app.config.MOTD = False
     app.config.TOUCHUP = False  # it is for one application in a process: tests/servers_real/test_sanic.py
+    for logger in ("sanic.root", "sanic.error", "sanic.server", "sanic.websockets"):
+        logging.getLogger(logger).disabled = True
+    return app
+
+
+def shop() -> Any:
+    """Return an application of many shapes."""
+    app = named()
     inner = sanic.Blueprint(f"inner{app.name}", url_prefix="/areas/<area:int>")
     inner.add_route(view, "/users/<number:int>", name="inner_user")
     app.blueprint(sanic.Blueprint.group(inner, url_prefix="/tenants/<tenant>"))
@@ -115,8 +123,6 @@ def shop() -> Any:
     app.static("/static", Path(__file__).parent, name="static")
     app.on_request(lambda request: sanic.text("stopped", 418) if "stopped" in request.args else None)
     app.exception(CupError)(lambda _request, error: sanic.text("cup", 503 if str(error) == "teapot" else 409))
-    for logger in ("sanic.root", "sanic.error", "sanic.server", "sanic.websockets"):
-        logging.getLogger(logger).disabled = True
     return app
 
 
@@ -163,10 +169,14 @@ def asked(app: Any, path: str = "/", method: str = "GET", **headers: str) -> Ans
 def begins(app: Any) -> Any:
     """Return *app* as an ASGI application that begins with its first request."""
 
+    ready = False
+
     async def serving(*connection: Any) -> None:
-        app.asgi = True
-        app.signalize(False)
-        app.finalize()
+        nonlocal ready
+        if not ready:
+            ready = app.asgi = True
+            app.signalize(False)
+            app.finalize()
         await app(*connection)
 
     return serving
