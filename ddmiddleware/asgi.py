@@ -207,7 +207,11 @@ def _responding(request: Request, send: Send) -> Send:
         with guarded:
             kind = message["type"]
             if kind == "http.response.start" or kind == "websocket.http.response.start":
-                request.answered(message["status"], message.get("headers", ()))
+                headers = message.get("headers", ())
+                if request._details is not None and iter(headers) is headers:  # Sanic's can be read once
+                    headers = list(headers)
+                    message = {**message, "headers": headers}
+                request.answered(message["status"], headers)
             elif kind == "websocket.accept":
                 request.answered(101, message.get("headers", ()))
             elif kind == "websocket.close" and not request.span.finished:

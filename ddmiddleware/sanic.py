@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 from ddmiddleware import _servers, asgi
 from ddmiddleware._arrival import begin
+from ddmiddleware._hooks import Hooks, hooks
 from ddmiddleware._request import KEY, Request
 from ddmiddleware.integrations import Integration
 from ddmiddleware.tracing import active, default_settings, guarded
@@ -28,15 +29,20 @@ if TYPE_CHECKING:
 _serving = Integration("sanic", parts=(_servers.integration,))
 integration = Integration("sanic", requires="sanic>=22.6", parts=(_serving,))
 
-_traced: set[Any] = set()  # Sanic has a registry of applications too, where they stay
+# What is traced alone, with its hooks. Sanic has a registry of applications too, where they stay.
+_traced: dict[Any, Hooks | None] = {}
 # What Sanic's own server is asked, and the span of that; on an ASGI server it is in the scope.
 _current: ContextVar[tuple[Any, Request] | None] = ContextVar("ddmiddleware.sanic", default=None)
 
 
-def trace_app(app: Sanic[Any, Any]) -> None:
-    """Trace the requests of one application."""
+def trace_app(app: Sanic[Any, Any], **given: Any) -> None:
+    """Trace the requests of one application.
+
+    What is *given* are the keyword arguments of ``ddmiddleware.wsgi.TraceMiddleware``: the hooks get Sanic's request.
+    """
+    found = hooks(**given)
     if default_settings["DD_TRACE_ENABLED"]:
-        _traced.add(app)
+        _traced[app] = found or _traced.get(app)
         _serving.keep()
 
 
@@ -80,6 +86,8 @@ def disconnect(original: Any) -> Any:
 @_serving.replaces("sanic.router:Router.get")
 def route(original: Any) -> Any:
     def routing(self: Any, path: str, method: str, host: str | None) -> Any:
+        with guarded:
+            _hook(path)
         try:
             found = original(self, path, method, host)
         except Exception as error:
@@ -207,8 +215,41 @@ def _sent_for(response: Any) -> Request | None:
     return last[1] if last is not None and stream is not None and last[0].stream is stream else None
 
 
-def _name(path: str, found: Any) -> None:
+class _Reader:
+    """Reads a request of Sanic's."""
+
+    def header(self, source: Any, name: str) -> str:
+        """Return a header, repeated ones as a list (RFC 9110, section 5.3)."""
+        return ",".join(source.headers.getall(name, ()))
+
+    def query(self, source: Any) -> str:
+        """Return the query string."""
+        query: str = source.query_string
+        return query
+
+    def peer(self, source: Any) -> str:
+        """Return the other end's address."""
+        return source.ip or ""
+
+
+_READER = _Reader()
+
+
+def _routed(path: str) -> tuple[Any, Request | None]:
+    """Return the request whose *path* is being looked for, and its span."""
     request = _asked()
-    served = _served(request)
-    if served is not None and request.route is None and request.path == path:
+    found = request is not None and request.route is None and request.path == path
+    return request, _served(request) if found else None
+
+
+def _hook(path: str) -> None:
+    request, served = _routed(path)
+    found = _traced.get(request.app) if served is not None else None
+    if served is not None and found is not None:
+        served.hook(found, request, _READER)
+
+
+def _name(path: str, found: Any) -> None:
+    _, served = _routed(path)
+    if served is not None:
         served.matched(f"/{unquote(found.path)}")  # Sanic keeps it as it is in a URL

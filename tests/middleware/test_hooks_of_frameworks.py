@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp.web
 import bottle
+import cherrypy
 import litestar
 import pytest
 import quart
@@ -20,13 +21,15 @@ from ddmiddleware import aiohttp as our_aiohttp
 from ddmiddleware import connexion as our_connexion
 from ddmiddleware import litestar as our_litestar
 from ddmiddleware import quart as our_quart
+from ddmiddleware import sanic as our_sanic
 from ddmiddleware import tornado as our_tornado
 from ddmiddleware.bottle import TracePlugin
+from ddmiddleware.cherrypy import TraceMiddleware as OurCherryPy
 from ddmiddleware.django import options
 from ddmiddleware.pyramid import trace_pyramid
 from ddmiddleware.tracing import Span
 from tests.integrations.recorder import Recorder
-from tests.middleware import aiohttp_app, tornado_app
+from tests.middleware import aiohttp_app, sanic_app, tornado_app
 from tests.middleware.connexion_shops import with_starlette
 from tests.middleware.django_requests import wsgi_app
 from tests.middleware.requests_by_hand import Answer, ask_wsgi, asked
@@ -40,6 +43,20 @@ def with_bottle(hooks: dict[str, Any]) -> Ask:
     app.route("/", callback=lambda: "home")
     app.route("/health", callback=lambda: "fine")
     app.install(TracePlugin(**hooks))
+    return lambda path: ask_wsgi(app, path, HTTP_X_TEAM="blue")
+
+
+def with_cherrypy(hooks: dict[str, Any]) -> Ask:
+    class Shop:
+        @cherrypy.expose
+        def index(self) -> str:
+            return "home"
+
+        @cherrypy.expose
+        def health(self) -> str:
+            return "fine"
+
+    app = OurCherryPy(cherrypy.Application(Shop()), **hooks)
     return lambda path: ask_wsgi(app, path, HTTP_X_TEAM="blue")
 
 
@@ -102,6 +119,22 @@ def with_tornado(hooks: dict[str, Any]) -> Ask:
     return lambda path: tornado_app.asked(app, path, X_Team="blue")
 
 
+def sanic_shop(hooks: dict[str, Any]) -> Any:
+    app = sanic_app.named()  # is served once
+    for path in ("/", "/health"):
+        app.add_route(sanic_app.sync, path, name=path.strip("/") or "home")
+    our_sanic.trace_app(app, **hooks)
+    return app
+
+
+def with_sanic(hooks: dict[str, Any]) -> Ask:
+    return lambda path: sanic_app.asked(sanic_shop(hooks), path, X_Team="blue")
+
+
+def with_sanic_by_asgi(hooks: dict[str, Any]) -> Ask:
+    return in_asgi(sanic_app.begins(sanic_shop(hooks)))
+
+
 def with_django(hooks: dict[str, Any]) -> Ask:
     given = {key.upper(): value for key, value in hooks.items()}
 
@@ -114,23 +147,27 @@ def with_django(hooks: dict[str, Any]) -> Ask:
 
 BUILDERS = [
     with_bottle,
+    with_cherrypy,
     with_pyramid,
     with_litestar,
     with_connexion,
     with_quart,
     with_aiohttp,
     with_tornado,
+    with_sanic,
+    with_sanic_by_asgi,
     with_django,
 ]
 
 
 @pytest.fixture(autouse=True)
 def _no_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cherrypy.log, "screen", False)
     monkeypatch.setattr(options.current, "hooks", None)
     monkeypatch.setattr(options, "_taken", [])
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:quart")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:quart", "ignore::DeprecationWarning:sanic")
 @pytest.mark.parametrize("build", BUILDERS)
 @pytest.mark.parametrize("patched", [False, True])
 def test_hooks(recorder: Recorder, build: Callable[[dict[str, Any]], Ask], patched: bool) -> None:
