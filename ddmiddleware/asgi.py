@@ -120,6 +120,8 @@ def _begin(scope: Scope, component: str, hooks: Hooks | None = None) -> Request 
     if loop_meter.wanted:
         loop_meter.watch()
     outer = scope.get(KEY)
+    if outer is None and "wsgi_environ" in scope:
+        outer = _below_wsgi(scope)
     if outer is not None:
         if component != "asgi":
             outer.adopt(component, scope, READER)
@@ -151,6 +153,15 @@ def _begin(scope: Scope, component: str, hooks: Hooks | None = None) -> Request 
     if hooks is not None:
         request.hook(hooks, scope, READER)
     return request
+
+
+def _below_wsgi(scope: Scope) -> Request | None:
+    """Return the request of a WSGI application that runs this one by a2wsgi, which shows the environ."""
+    outer: Request | None = scope["wsgi_environ"].get(KEY)
+    if outer is not None:
+        scope[KEY] = outer
+        outer._prefix = outer._prefix or scope.get("root_path", "")
+    return outer
 
 
 def _prefixed(scope: Scope) -> Iterator[tuple[str, str]]:
