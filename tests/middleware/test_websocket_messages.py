@@ -257,7 +257,7 @@ class Idle(Client):
 
 
 def test_a_thousand_idle_connections(patched: Recorder, caplog: pytest.LogCaptureFixture) -> None:
-    """None has an open span. Each keeps 2 KB: its finished handshake, half of that tags, and what receives and sends."""
+    """None has an open span. Each keeps 2 KB: its finished handshake with its tags, and what receives and sends."""
     caplog.set_level(logging.INFO)
 
     def kept(app: Any, count: int = 1000) -> tuple[int, Counter[int]]:
