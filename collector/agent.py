@@ -1,8 +1,9 @@
-"""The Datadog agent's protocol: `/info`, the three trace endpoints, and what tracers post besides.
+"""The Datadog agent's protocol: `/info`, the three trace endpoints, profiles, and what tracers post besides.
 
 Everything answers to POST and PUT, as tracers of different age use either.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -16,9 +17,13 @@ from starlette.routing import BaseRoute, Route
 
 from ddmiddleware.collector.body import BodyError, read_body
 from ddmiddleware.collector.chunk import Chunk, pack
+from ddmiddleware.collector.compression import CompressionError, MissingLibraryError
 from ddmiddleware.collector.database import StoreError
 from ddmiddleware.collector.decoding import PayloadError, Trace, decode_v04, decode_v05
+from ddmiddleware.collector.multipart import MultipartError
+from ddmiddleware.collector.pprof import PprofError
 from ddmiddleware.collector.store import QueueFullError, Store
+from ddmiddleware.collector.upload import UploadError, read_upload
 
 log = logging.getLogger(__name__)
 
@@ -29,27 +34,31 @@ COMPLAINT_INTERVAL_S = 60.0
 
 _METHODS = ["POST", "PUT"]
 _STATS = "/v0.6/stats"
+PROFILES = "/profiling/v1/input"
 _TYPES = ("application/msgpack", "application/x-msgpack", "")
 
 Decoder = Callable[[bytes], Iterator[Trace]]
 
 
 class Agent:
-    """Takes traces into a store."""
+    """Takes traces and profiles into a store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._complain_at = 0.0
+        # A profile takes a hundred times its size while it is decoded: one at a time.
+        self._decoding = asyncio.Semaphore(1)
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of the protocol."""
         decoders = {"/v0.3/traces": decode_v04, "/v0.4/traces": decode_v04, "/v0.5/traces": decode_v05}
         return [
-            Route("/info", _info([*decoders, _STATS])),
+            Route("/info", _info([*decoders, _STATS, PROFILES])),
             *(Route(path, self._taker(decoder), methods=_METHODS) for path, decoder in decoders.items()),
             Route("/telemetry/proxy/{rest:path}", _ignore, methods=_METHODS),
             Route("/v0.7/config", _ignore, methods=_METHODS),
             Route(_STATS, _ignore_stats, methods=_METHODS),
+            Route(PROFILES, self._take_profiles, methods=_METHODS),
         ]
 
     def _taker(self, decoder: Decoder) -> Callable[[Request], object]:
@@ -73,7 +82,27 @@ class Agent:
 
         return take
 
-    def _complain(self, path: str, error: PayloadError) -> None:
+    async def _take_profiles(self, request: Request) -> Response:
+        kind = request.headers.get("content-type", "")
+        try:
+            body = await read_body(request)
+            async with self._decoding:
+                profile = await run_in_threadpool(read_upload, body, kind)
+            self._store.put([profile])
+        except BodyError as error:
+            return _refusal(request, error.status, str(error))
+        except (UploadError, MultipartError, PprofError, CompressionError) as error:
+            self._complain(request.url.path, error)
+            return _refusal(request, 415 if isinstance(error, MissingLibraryError) else 400, str(error))
+        except QueueFullError:
+            return _refusal(request, 429, "profiles arrive faster than they can be stored")
+        except StoreError as error:
+            return _refusal(request, 507, str(error))
+        except ClientDisconnect:
+            return Response(status_code=400)
+        return JSONResponse({})
+
+    def _complain(self, path: str, error: ValueError) -> None:
         """Tell the user of a broken tracer, who may not look at its log; not with every payload, though."""
         if time.monotonic() >= self._complain_at:
             self._complain_at = time.monotonic() + COMPLAINT_INTERVAL_S

@@ -7,7 +7,7 @@ from pathlib import Path
 
 # "ddmw" as a number: tells our files from those of other programs.
 APPLICATION_ID = 0x64646D77
-VERSION = 1
+VERSION = 2
 
 # Ids are signed here (`ids.to_signed`), times are nanoseconds. `chunks.body` comes last, so that summing over chunks
 # never reads it. `entry` is 1 on the request that stands for its trace in an unfiltered list. The indices hold all
@@ -56,6 +56,62 @@ CREATE INDEX requests_chunk ON requests (chunk_id);
 CREATE INDEX requests_recent ON requests (start_ns, duration_ns, error, entry, endpoint_id);
 CREATE INDEX requests_endpoint ON requests (endpoint_id, start_ns, duration_ns, error);
 CREATE INDEX requests_duration ON requests (endpoint_id, duration_ns, start_ns);
+"""
+
+# A series is what profiles of an endpoint are drawn from; its endpoint is empty for what belongs to none. A part holds
+# the calls of one upload and series, `profile_values` what was measured in them, and `profile_sums` how much that is in
+# all: that alone is read for choosing what to draw. `nodes` says what drawing a part costs. The kind without a unit named 'requests' counts those.
+_PROFILES = """
+CREATE TABLE profiles (
+    id INTEGER PRIMARY KEY,
+    received_ns INTEGER NOT NULL,
+    start_ns INTEGER NOT NULL,
+    end_ns INTEGER NOT NULL,
+    service TEXT NOT NULL,
+    env TEXT NOT NULL,
+    process TEXT NOT NULL,
+    sampler TEXT NOT NULL
+);
+CREATE UNIQUE INDEX profiles_upload ON profiles (service, env, end_ns, start_ns, process, sampler);
+CREATE TABLE series (
+    id INTEGER PRIMARY KEY,
+    service TEXT NOT NULL,
+    env TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    UNIQUE (service, env, endpoint)
+);
+CREATE TABLE kinds (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    UNIQUE (name, unit)
+);
+CREATE TABLE profile_sums (
+    kind_id INTEGER NOT NULL,
+    series_id INTEGER NOT NULL,
+    end_ns INTEGER NOT NULL,
+    profile_id INTEGER NOT NULL,
+    nodes INTEGER NOT NULL,
+    value INTEGER NOT NULL,
+    PRIMARY KEY (kind_id, series_id, end_ns, profile_id)
+) WITHOUT ROWID;
+CREATE INDEX profile_sums_profile ON profile_sums (profile_id);
+CREATE TABLE profile_parts (
+    id INTEGER PRIMARY KEY,
+    profile_id INTEGER NOT NULL,
+    series_id INTEGER NOT NULL,
+    structure BLOB NOT NULL,
+    spans BLOB
+);
+CREATE UNIQUE INDEX profile_parts_profile ON profile_parts (profile_id, series_id);
+CREATE TABLE profile_values (
+    id INTEGER PRIMARY KEY,
+    profile_id INTEGER NOT NULL,
+    series_id INTEGER NOT NULL,
+    kind_id INTEGER NOT NULL,
+    measured BLOB NOT NULL
+);
+CREATE UNIQUE INDEX profile_values_profile ON profile_values (profile_id, series_id, kind_id);
 """
 
 
@@ -120,6 +176,10 @@ def create(path: Path) -> None:
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application_id == APPLICATION_ID and version == 1:
+        # Of before there were profiles.
+        connection.executescript(f"BEGIN IMMEDIATE; {_PROFILES} PRAGMA user_version = {VERSION}; COMMIT;")
+        return
     if application_id == APPLICATION_ID and version != VERSION:
         raise StoreError(
             f"{path}: written by another version of the collector; remove it or choose another file with --store"
@@ -134,5 +194,6 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.executescript(
-        f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+        f"BEGIN IMMEDIATE; {_SCHEMA} {_PROFILES} PRAGMA application_id = {APPLICATION_ID};"
+        f" PRAGMA user_version = {VERSION}; COMMIT;"
     )

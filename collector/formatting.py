@@ -17,14 +17,15 @@ def duration(ns: int) -> str:
     for unit, size in (("ns", 1), ("µs", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000)):
         number = ns / size
         if number < (59.95 if unit == "s" else 999.5):
-            return f"{ns} ns" if unit == "ns" else f"{_three_digits(number)} {unit}"
+            return f"{ns} ns" if unit == "ns" else f"{three_digits(number)} {unit}"
     minutes, seconds = divmod(round(ns / 1e9), 60)
     if minutes < 60:
         return f"{minutes} min {seconds} s"
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def _three_digits(number: float) -> str:
+def three_digits(number: float) -> str:
+    """Write a number below a thousand with three significant digits."""
     return f"{number:.2f}" if number < 9.995 else f"{number:.1f}" if number < 99.95 else f"{number:.0f}"
 
 
@@ -32,8 +33,8 @@ def rate(per_second: float) -> str:
     """Write a rate per second, or per minute or hour when it is low, such as `12.3/s`, `4.50/min`."""
     for unit, seconds in (("s", 1), ("min", 60)):
         if per_second * seconds >= 1:
-            return f"{_three_digits(per_second * seconds)}/{unit}"
-    return f"{_three_digits(per_second * 3600)}/h"
+            return f"{three_digits(per_second * seconds)}/{unit}"
+    return f"{three_digits(per_second * 3600)}/h"
 
 
 def percent(part: float) -> str:

@@ -9,14 +9,14 @@ SLICE_CHUNKS = 2_000
 
 @dataclass(frozen=True)
 class Limits:
-    """Caps of the store: the age of a chunk since its receipt in nanoseconds, and the file's size in bytes."""
+    """Caps of the store: the age of a chunk or profile since its receipt in nanoseconds, and the file's size in bytes."""
 
     max_age_ns: int
     max_size: int
 
 
 def trim(connection: sqlite3.Connection, limits: Limits, now_ns: int) -> int:
-    """Remove the oldest chunks until both caps hold; return how many were removed.
+    """Remove the oldest chunks and profiles until both caps hold; return how many were removed.
 
     Raises sqlite3.Error, after which the connection must be closed: a transaction may be open.
     Over the size cap a tenth more goes than needed, so that the next chunks do not trigger it again.
@@ -28,13 +28,40 @@ def trim(connection: sqlite3.Connection, limits: Limits, now_ns: int) -> int:
             (SLICE_CHUNKS, now_ns - limits.max_age_ns),
         ).fetchone()[0]
         removed += _remove(connection, newest)
+    removed += remove_profiles(connection, "received_ns < ?", now_ns - limits.max_age_ns)
     if _used_size(connection) > limits.max_size:
-        while _used_size(connection) > limits.max_size * 0.9 and (newest := _slice_end(connection)) is not None:
-            removed += _remove(connection, newest)
+        while _used_size(connection) > limits.max_size * 0.9 and (count := _remove_slice(connection)):
+            removed += count
     if _pragma(connection, "page_count") * _pragma(connection, "page_size") > limits.max_size:
         # A script, because each step of the first statement frees one page, and `execute` makes one step.
         connection.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
     return removed
+
+
+def remove_profiles(connection: sqlite3.Connection, condition: str, argument: int) -> int:
+    """Remove the profiles that a condition of SQL with one argument is true of; return how many; raises sqlite3.Error.
+
+    There are few: one for each process and minute.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    for table in ("profile_sums", "profile_values", "profile_parts"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE profile_id IN (SELECT id FROM profiles WHERE {condition})", (argument,)
+        )
+    removed = connection.execute(f"DELETE FROM profiles WHERE {condition}", (argument,)).rowcount
+    connection.execute("COMMIT")
+    return removed
+
+
+def _remove_slice(connection: sqlite3.Connection) -> int:
+    """Remove a slice of the oldest chunks or of the oldest profiles, whichever are older; return how many."""
+    oldest = {table: _slice(connection, table) for table in ("chunks", "profiles")}
+    ends = {table: end for table, end in oldest.items() if end is not None}
+    if not ends:
+        return 0
+    table = min(ends, key=lambda name: ends[name][1])
+    newest = ends[table][0]
+    return _remove(connection, newest) if table == "chunks" else remove_profiles(connection, "id <= ?", newest)
 
 
 def _oldest_received(connection: sqlite3.Connection) -> float:
@@ -42,15 +69,20 @@ def _oldest_received(connection: sqlite3.Connection) -> float:
     return float("inf") if row is None else int(row[0])
 
 
-def _slice_end(connection: sqlite3.Connection) -> int | None:
-    """Return the id up to which a slice of the oldest chunks reaches: a fiftieth of them, at most SLICE_CHUNKS."""
-    count = connection.execute("SELECT max(id) - min(id) + 1 FROM chunks").fetchone()[0]
+def _slice(connection: sqlite3.Connection, table: str) -> tuple[int, int] | None:
+    """Return the id up to which a slice of the oldest rows reaches, and when the first of them was received.
+
+    It is a fiftieth of them, at most SLICE_CHUNKS.
+    """
+    first, count = connection.execute(f"SELECT min(id), max(id) - min(id) + 1 FROM {table}").fetchone()
     if count is None:
         return None
     size = min(max(count // 50, 1), SLICE_CHUNKS)
-    oldest = "SELECT id FROM chunks ORDER BY id LIMIT ?"
-    newest: int = connection.execute(f"SELECT max(id) FROM ({oldest})", (size,)).fetchone()[0]
-    return newest
+    newest = connection.execute(
+        f"SELECT max(id) FROM (SELECT id FROM {table} ORDER BY id LIMIT ?)", (size,)
+    ).fetchone()[0]
+    received_ns = connection.execute(f"SELECT received_ns FROM {table} WHERE id = ?", (first,)).fetchone()[0]
+    return newest, received_ns
 
 
 def _remove(connection: sqlite3.Connection, newest: int) -> int:

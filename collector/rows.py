@@ -1,11 +1,14 @@
-"""Chunks and requests as rows: what the writer thread executes."""
+"""Chunks, requests and profiles as rows: what the writer thread executes."""
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from functools import lru_cache
 
 from ddmiddleware.collector.chunk import Chunk, Request
 from ddmiddleware.collector.ids import to_signed
+from ddmiddleware.collector.profile import Profile
+from ddmiddleware.collector.profile_rows import ProfileRows
 
 # Looked up for each request; services that put raw paths into resources must not fill the memory.
 MAX_KNOWN_ENDPOINTS = 20_000
@@ -34,18 +37,22 @@ class Rows:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self._endpoints: dict[tuple[str, str], int] = {}
+        self._profiles = ProfileRows(connection)
 
     def close(self) -> None:
         """Close the connection; what is not committed is lost."""
         self.connection.close()
 
-    def write(self, chunks: list[Chunk], received_ns: int) -> None:
-        """Write all chunks in one transaction, or none; raises sqlite3.Error, after which only `close` may follow."""
-        if not chunks:
+    def write(self, items: Sequence[Chunk | Profile], received_ns: int) -> None:
+        """Write all chunks and profiles in one transaction, or none; raises sqlite3.Error, after which only `close` may follow."""
+        if not items:
             return
         execute = self.connection.execute
         execute("BEGIN IMMEDIATE")
-        for chunk in chunks:
+        for chunk in items:
+            if isinstance(chunk, Profile):
+                self._profiles.write(chunk, received_ns)
+                continue
             low, high = to_signed(chunk.trace_low), to_signed(chunk.trace_high)
             services = _services_text(chunk.services)
             row = (
@@ -61,11 +68,12 @@ class Rows:
         execute("COMMIT")
 
     def forget_unused_endpoints(self) -> None:
-        """Remove the endpoints that no request has any more; raises sqlite3.Error."""
+        """Remove the endpoints that no request, or no profile, has any more; raises sqlite3.Error."""
         self.connection.execute(
             "DELETE FROM endpoints WHERE NOT EXISTS (SELECT 1 FROM requests WHERE endpoint_id = endpoints.id)"
         )
         self._endpoints.clear()
+        self._profiles.forget_unused_series()
 
     def _endpoint(self, request: Request) -> int:
         key = (request.service, request.resource)

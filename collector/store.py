@@ -10,13 +10,14 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from ddmiddleware.collector.chunk import Chunk
 from ddmiddleware.collector.database import StoreError, connect, create, explained
 from ddmiddleware.collector.limits import Limits, trim
+from ddmiddleware.collector.profile import Profile
 from ddmiddleware.collector.rows import Rows
 
 log = logging.getLogger(__name__)
@@ -31,13 +32,15 @@ TRIM_INTERVAL_S = 30.0
 TRIM_BYTES = 16 * 2**20
 READERS = 4
 
+Item = Chunk | Profile
+
 
 class QueueFullError(Exception):
-    """Chunks arrive faster than they can be written."""
+    """They arrive faster than they can be written."""
 
 
 class Store:
-    """Chunks on disk. Raises StoreError when the file cannot be used.
+    """Chunks and profiles on disk. Raises StoreError when the file cannot be used.
 
     clock: the time now, in nanoseconds since the Unix epoch; it decides what is too old.
     """
@@ -57,7 +60,7 @@ class Store:
         self._limits = limits
         self._queue_bytes = queue_bytes
         self._retry_s = retry_s
-        self._waiting: deque[Chunk] = deque()
+        self._waiting: deque[Item] = deque()
         self._waiting_bytes = 0
         self._written_bytes = 0
         self._accepted = 0
@@ -73,20 +76,20 @@ class Store:
         self._writer = threading.Thread(target=self._write_all, name="collector-writer", daemon=True)
         self._writer.start()
 
-    def put(self, chunks: list[Chunk]) -> int:
-        """Queue chunks for writing, all or none; raise QueueFullError, or StoreError while the file refuses.
+    def put(self, items: Sequence[Item]) -> int:
+        """Queue chunks or profiles for writing, all or none; raise QueueFullError, or StoreError while the file refuses.
 
         They are in the file as soon as `stored` has reached the number that is returned.
         """
-        size = sum(chunk.size for chunk in chunks)
+        size = sum(item.size for item in items)
         with self._changed:
             if self._failure is not None:
                 raise StoreError(self._failure)
             if self._waiting and self._waiting_bytes + size > self._queue_bytes:
                 raise QueueFullError
-            self._waiting.extend(chunks)
+            self._waiting.extend(items)
             self._waiting_bytes += size
-            self._accepted += len(chunks)
+            self._accepted += len(items)
             self._changed.notify_all()
             return self._accepted
 
@@ -123,7 +126,7 @@ class Store:
 
     def _write_all(self) -> None:
         rows: Rows | None = None
-        batch: list[Chunk] = []
+        batch: list[Item] = []
         while batch or not self._finished():
             try:
                 with explained(self.path):
@@ -150,14 +153,14 @@ class Store:
         with self._changed:
             return self._closing.is_set() and not self._waiting
 
-    def _next_batch(self) -> list[Chunk]:
+    def _next_batch(self) -> list[Item]:
         """Return queued chunks, waiting for some or for the time to trim; empty when it is that time or the end."""
         with self._changed:
             self._changed.wait_for(
                 lambda: self._waiting or self._closing.is_set(), max(self._trim_at - time.monotonic(), 0)
             )
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_CHUNKS))]
-            size = sum(chunk.size for chunk in batch)
+            size = sum(item.size for item in batch)
             self._waiting_bytes -= size
             self._written_bytes += size
             return batch
@@ -175,10 +178,10 @@ class Store:
             first = self._failure is None
             self._failure = message
         if first:
-            log.error("cannot store traces: %s", message)
+            log.error("cannot store what arrives: %s", message)
 
     def _recovered(self) -> None:
         with self._changed:
             failure, self._failure = self._failure, None
         if failure is not None:
-            log.warning("storing traces again in %s", self.path)
+            log.warning("storing again in %s", self.path)

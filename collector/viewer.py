@@ -1,4 +1,4 @@
-"""The viewer: three pages and their JSON twins, which hold the same data."""
+"""The viewer: its pages and their JSON twins, which hold the same data."""
 
 import math
 from collections.abc import Callable
@@ -11,10 +11,12 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from ddmiddleware.collector import formatting, window
+from ddmiddleware.collector import drawing, flame, formatting, values, window
 from ddmiddleware.collector.database import StoreError
 from ddmiddleware.collector.endpoints import SORTS, list_endpoints
 from ddmiddleware.collector.ids import I64_MAX
+from ddmiddleware.collector.profile_query import read_query
+from ddmiddleware.collector.profiles import list_profiles
 from ddmiddleware.collector.store import Store
 from ddmiddleware.collector.trace import MAX_SPANS, SHOWN_SPANS, load_trace
 from ddmiddleware.collector.traces import MAX_PAGE, PAGE, Filter, list_traces
@@ -41,6 +43,7 @@ class Viewer:
             lstrip_blocks=True,
         )
         self._templates.filters.update(formatting.FILTERS)
+        self._templates.filters.update(written=values.written, short_file=flame.short_file, boxes=drawing.boxes)
         self._templates.globals.update(
             address=address, windows=window.NAMES, most_spans=MAX_SPANS, link=formatting.link
         )
@@ -52,6 +55,8 @@ class Viewer:
             Route("/endpoints.json", self._json(self._endpoints)),
             Route("/traces", self._html(self._traces)),
             Route("/traces.json", self._json(self._traces)),
+            Route("/profiles", self._html(self._profiles)),
+            Route("/profiles.json", self._json(self._profiles)),
             Route("/traces/{trace_id}.json", self._json(self._trace)),
             Route("/traces/{trace_id}", self._html(self._trace)),
             Mount("/static", StaticFiles(directory=_HERE / "static")),
@@ -119,6 +124,15 @@ class Viewer:
             reason = f"There is no trace {trace_id} here. It may not have arrived yet, or be too old."
             return "message.html", 404, {"error": reason}
         return "trace.html", 200, data
+
+    def _profiles(self, request: Request) -> Page:
+        with self._store.reader() as connection:
+            try:
+                wanted, span = read_query(connection, request.query_params, self._store.now_ns())
+            except ValueError as error:
+                raise QueryError(str(error)) from error
+            data = list_profiles(connection, wanted)
+        return "profiles.html", 200, {**data, "span": span}
 
     def _window(self, request: Request) -> window.Window:
         name = request.query_params.get("window", window.DEFAULT)
