@@ -60,7 +60,8 @@ CREATE INDEX requests_duration ON requests (endpoint_id, duration_ns, start_ns);
 
 # A series is what profiles of an endpoint are drawn from; its endpoint is empty for what belongs to none. A part holds
 # the calls of one upload and series, `profile_values` what was measured in them, and `profile_sums` how much that is in
-# all: that alone is read for choosing what to draw. `nodes` says what drawing a part costs. The kind without a unit named 'requests' counts those.
+# all: that alone is read for choosing what to draw. `nodes` says what drawing a part costs. The kind without a unit
+# named 'requests' counts those.
 _PROFILES = """
 CREATE TABLE profiles (
     id INTEGER PRIMARY KEY,

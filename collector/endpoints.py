@@ -3,6 +3,7 @@
 import sqlite3
 from typing import Any
 
+from ddmiddleware.collector.profiles import profiled_endpoints
 from ddmiddleware.collector.window import Window
 
 # The busiest are listed; a service with raw paths as resources has any number of them.
@@ -33,10 +34,11 @@ def list_endpoints(connection: sqlite3.Connection, window: Window, service: str,
          "requests": 3, "errors": 1, "all_services": ["inventory", "shop"],
          "services": [{"service": "shop", "requests": 3, "errors": 1, "endpoints": [
              {"resource": "GET /cart", "requests": 3, "errors": 1, "error_rate": 0.333, "per_second": 0.001,
-              "p50_ns": 10, "p95_ns": 30, "p99_ns": 30}]}]}
+              "p50_ns": 10, "p95_ns": 30, "p99_ns": 30, "profiled": false}]}]}
 
     `seconds` is the window's length as rates use it: it begins with the store's first request when that is later.
-    `hidden` counts the endpoints that are not listed, the least requested ones; their requests are in no sum.
+    `profiled` says that there are profiles of it. `hidden` counts the endpoints that are not listed, the least
+    requested ones; their requests are in no sum.
     """
     first = connection.execute("SELECT min(start_ns) FROM requests").fetchone()[0]
     since_ns = max(window.since_ns, first or 0)
@@ -44,6 +46,7 @@ def list_endpoints(connection: sqlite3.Connection, window: Window, service: str,
     names = {row[0]: (row[1], row[2]) for row in connection.execute("SELECT id, service, resource FROM endpoints")}
     counts = [row for row in _counts(connection, window) if row[0] in names and service in ("", names[row[0]][0])]
     counts.sort(key=lambda row: -row[1])
+    profiled = profiled_endpoints(connection, window)
     services: dict[str, list[dict[str, Any]]] = {}
     for endpoint_id, requests, errors in counts[:MAX_ENDPOINTS]:
         p50, p95, p99 = _percentiles(connection, window, endpoint_id, requests)
@@ -58,6 +61,7 @@ def list_endpoints(connection: sqlite3.Connection, window: Window, service: str,
                 "p50_ns": p50,
                 "p95_ns": p95,
                 "p99_ns": p99,
+                "profiled": (name, resource) in profiled,
             }
         )
     sections = [_section(name, rows, SORTS[sort]) for name, rows in sorted(services.items())]

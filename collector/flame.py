@@ -123,7 +123,7 @@ class Flame:
                 hot.lines[line] = hot.lines.get(line, 0) + amount
 
     def _hottest(self) -> list[_Node]:
-        """Return the functions that had most themselves, with their totals, in which one that calls itself counts once."""
+        """Return the functions that had most themselves, with totals, in which one that calls itself counts once."""
         hottest = sorted(self._hot.values(), key=lambda hot: (-hot.own, hot.function))[:HOTTEST]
         by_function = {hot.function: hot for hot in hottest}
         for calls, top in self._added:

@@ -9,7 +9,7 @@ SLICE_CHUNKS = 2_000
 
 @dataclass(frozen=True)
 class Limits:
-    """Caps of the store: the age of a chunk or profile since its receipt in nanoseconds, and the file's size in bytes."""
+    """Caps of the store: how long after its receipt a chunk or profile is kept, and the file's size in bytes."""
 
     max_age_ns: int
     max_size: int

@@ -1,7 +1,7 @@
 """What a call is known by in every profile: the functions from the root down to it, as a short text.
 
-It is the number of the path and the one of its last function, 16 and 8 hexadecimal digits: the latter says where to look
-for the path among all calls of a profile.
+It is the number of the path and the one of its last function, 16 and 8 hexadecimal digits: the latter says where to
+look for the path among all calls of a profile.
 """
 
 import re

@@ -71,8 +71,9 @@ class _Tree:
     index: dict[tuple[int, int], int] = field(default_factory=dict)
     parents: list[int] = field(default_factory=lambda: [0])
     functions: list[int] = field(default_factory=lambda: [0])
-    # The line that was met first, and where there are more, how often each was met.
+    # The line that was met first, how often the node was met, and how often each line was, where there are more.
     lines: list[int] = field(default_factory=lambda: [0])
+    met: list[int] = field(default_factory=lambda: [0])
     other_lines: dict[int, dict[int, int]] = field(default_factory=dict)
     values: dict[str, dict[tuple[int, int], int]] = field(default_factory=dict)
     spans: dict[tuple[int, int, int, int], dict[str, int]] = field(default_factory=dict)
@@ -80,7 +81,7 @@ class _Tree:
     def node(self, stack: list[tuple[int, int]]) -> int:
         """Return the node of a stack of functions and lines, which is made where it is not there."""
         node = 0
-        index, lines = self.index, self.lines
+        index, lines, met = self.index, self.lines, self.met
         for function, line in stack:
             key = (node, function)
             found = index.get(key)
@@ -89,16 +90,21 @@ class _Tree:
                 self.parents.append(node)
                 self.functions.append(function)
                 lines.append(line)
-            elif line != lines[found] or found in self.other_lines:
-                met = self.other_lines.setdefault(found, {lines[found]: 1})
-                met[line] = met.get(line, 0) + 1
+                met.append(0)
+            elif line != lines[found]:
+                others = self.other_lines.setdefault(found, {})
+                others[line] = others.get(line, 0) + 1
+            met[found] += 1
             node = found
         return node
 
     def line(self, node: int) -> int:
         """Return the line of a node that was met most."""
-        met = self.other_lines.get(node)
-        return max(met, key=met.__getitem__) if met else self.lines[node]
+        others = self.other_lines.get(node)
+        if others is None:
+            return self.lines[node]
+        counts = {self.lines[node]: self.met[node] - sum(others.values()), **others}
+        return max(counts, key=counts.__getitem__)
 
 
 def parts_of(profiles: list[Pprof]) -> tuple[list[Part], dict[str, str]]:

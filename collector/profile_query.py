@@ -24,9 +24,9 @@ def read_query(
     """Return what is wanted, and the span that it is about, as `load_trace` says it; None where it is about none.
 
     `window`, or `from_ms` and `to_ms` (since the Unix epoch), say when; `service`, `env`, `endpoint` and `value` what;
-    `q` is searched for, `at` names a path (`paths`). `span` (16 hexadecimal digits, or decimal) wants only what was done for
-    that span, or for the whole request where it is its local root; with its `trace` too, also for what is below it, and
-    then it says by itself when. Raises ValueError, which names the parameter, and sqlite3.Error.
+    `q` is searched for, `at` names a path (`paths`). `span` (16 hexadecimal digits, or decimal) wants only what was
+    done for that span, or for the whole request where it is its local root; with its `trace` too, also for what is
+    below it, and then it says by itself when. Raises ValueError, which names the parameter, and sqlite3.Error.
     """
     span_id = _span_id(query.get("span", ""))
     span, below = _in_trace(connection, query.get("trace", ""), span_id)

@@ -69,7 +69,7 @@ def list_profiles(connection: sqlite3.Connection, wanted: Wanted) -> dict[str, A
     kinds = _kinds(connection, series, wanted.window)
     kind = next((kind for kind in kinds if kind["name"] == wanted.value), kinds[0] if kinds else None)
     if kind is None:
-        kind = {"id": -1, "name": wanted.value, "label": wanted.value, "unit": ""}
+        kind = {"id": -1, "name": wanted.value, "label": values.label(wanted.value), "unit": ""}
     uploads = _uploads(connection, replace(wanted, service=service), gauge=kind["name"] in values.GAUGES)
     parts = [part for part in _parts(connection, kind["id"], series, wanted.window) if part.profile_id in uploads]
     requests = _requests(connection, series, wanted.window)
@@ -102,6 +102,24 @@ def list_profiles(connection: sqlite3.Connection, wanted: Wanted) -> dict[str, A
     }
 
 
+def profiled_endpoints(connection: sqlite3.Connection, window: Window) -> set[tuple[str, str]]:
+    """Return the services and endpoints that have samples in the window; raises sqlite3.Error."""
+    found = connection.execute(
+        "SELECT service, endpoint FROM series WHERE EXISTS (SELECT 1 FROM kinds JOIN profile_sums ON kind_id = kinds.id"
+        " AND series_id = series.id AND profile_sums.end_ns >= ? AND nodes > 0)",
+        (window.since_ns,),
+    )
+    return {(row[0], row[1]) for row in found}
+
+
+def profiled_services(connection: sqlite3.Connection, begin_ns: int, end_ns: int) -> set[str]:
+    """Return the services that have profiles of some of this time; raises sqlite3.Error."""
+    found = connection.execute(
+        "SELECT DISTINCT service FROM profiles WHERE end_ns >= ? AND start_ns <= ?", (begin_ns, end_ns)
+    )
+    return {row[0] for row in found}
+
+
 def _is_chosen(endpoint: str, name: str) -> bool:
     return endpoint in ("", name) or (endpoint == NO_ENDPOINT and not name)
 
@@ -125,7 +143,7 @@ def _kinds(connection: sqlite3.Connection, series: dict[int, str], window: Windo
         f"  WHERE series.id IN ({marks}))",
         (REQUESTS, window.since_ns, *series),
     )
-    kinds = [{"id": row[0], "name": row[1], "label": values.LABELS.get(row[1], row[1]), "unit": row[2]} for row in found]
+    kinds = [{"id": row[0], "name": row[1], "label": values.label(row[1]), "unit": row[2]} for row in found]
     return sorted(kinds, key=lambda kind: values.rank(kind["name"]))
 
 
@@ -198,7 +216,8 @@ def _add_up(
     flame = Flame(wanted.at, wanted.search)
     drawn = []
     for profile_id in sorted(by_profile)[::-step]:
-        if any([_add(connection, kind, part, wanted.spans, flame, len(parts)) for part in by_profile[profile_id]]):
+        added = sum(_add(connection, kind, part, wanted.spans, flame, len(parts)) for part in by_profile[profile_id])
+        if added:
             drawn.append(profile_id)
     return flame, drawn
 

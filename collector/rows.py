@@ -44,7 +44,7 @@ class Rows:
         self.connection.close()
 
     def write(self, items: Sequence[Chunk | Profile], received_ns: int) -> None:
-        """Write all chunks and profiles in one transaction, or none; raises sqlite3.Error, after which only `close` may follow."""
+        """Write all in one transaction, or none; raises sqlite3.Error, after which only `close` may follow."""
         if not items:
             return
         execute = self.connection.execute

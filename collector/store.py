@@ -77,7 +77,7 @@ class Store:
         self._writer.start()
 
     def put(self, items: Sequence[Item]) -> int:
-        """Queue chunks or profiles for writing, all or none; raise QueueFullError, or StoreError while the file refuses.
+        """Queue chunks or profiles to write, all or none; raise QueueFullError, or StoreError while the file refuses.
 
         They are in the file as soon as `stored` has reached the number that is returned.
         """

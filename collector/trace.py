@@ -3,10 +3,12 @@
 import math
 import sqlite3
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from ddmiddleware.collector.chunk import unpack
 from ddmiddleware.collector.ids import parse_trace_id, span_hex, to_signed, to_unsigned, trace_hex
+from ddmiddleware.collector.profiles import profiled_services
 from ddmiddleware.collector.span import Span
 from ddmiddleware.collector.waterfall import Bar, arrange
 
@@ -29,12 +31,13 @@ def load_trace(connection: sqlite3.Connection, text: str, limit: int) -> dict[st
                     "start_ns": 0, "duration_ns": 0, "offset_ns": 0, "shift_ns": 0, "error": 0,
                     "tags": {"http.method": "GET"}, "metrics": {"_dd.top_level": 1},
                     "links": [{"trace_id": "32 hex", "span_id": "16 hex", "attributes": {}}],
-                    "events": [{"name": "x", "time_ns": 0, "attributes": {}}]}]}
+                    "events": [{"name": "x", "time_ns": 0, "attributes": {}}], "profiled": null}]}
 
     `depth` is the level in the tree, `orphan` says that the parent is not in the store, `start_ns` is as recorded,
     `offset_ns` is the distance from the trace's start after the clock was corrected by `shift_ns`, and metrics that
     JSON cannot write are the texts "nan", "inf" and "-inf". `services` counts the spans that were read, at most
-    20,000.
+    20,000. `profiled` is the service in whose profiles the span may be, null for none: that of its process, which spans
+    below the first may call otherwise.
     """
     trace_id = parse_trace_id(text)
     if trace_id is None:
@@ -48,6 +51,7 @@ def load_trace(connection: sqlite3.Connection, text: str, limit: int) -> dict[st
         return None
     bars = arrange(_read(connection, rows))
     start_ns = min(bar.start_ns for bar in bars)
+    profiled = profiled_services(connection, start_ns, max(bar.end_ns for bar in bars))
     services = Counter(bar.span.service for bar in bars)
     return {
         "trace_id": trace_hex(high, trace_id[1]),
@@ -57,8 +61,23 @@ def load_trace(connection: sqlite3.Connection, text: str, limit: int) -> dict[st
         "spans_shown": min(limit, len(bars)),
         "errors": sum(bar.span.error for bar in bars),
         "services": [{"service": name, "spans": count} for name, count in services.most_common()],
-        "spans": [_row(bar, start_ns) for bar in bars[:limit]],
+        "spans": [
+            {**_row(bar, start_ns), "profiled": service}
+            for bar, service in zip(bars[:limit], _profiled(bars, profiled), strict=False)
+        ],
     }
+
+
+def _profiled(bars: list[Bar], services: set[str]) -> Iterator[str | None]:
+    """Yield for each bar the service in whose profiles it may be."""
+    known: dict[int, tuple[int, str | None]] = {}
+    for bar in bars:
+        service = bar.span.service if bar.span.service in services else None
+        chunk, above = known.get(bar.span.parent_id, (-1, None))
+        if service is None and chunk == bar.chunk:
+            service = above
+        known[bar.span.span_id] = (bar.chunk, service)
+        yield service
 
 
 def _read(connection: sqlite3.Connection, rows: list[tuple[int, int, int, int]]) -> list[list[Span]]:

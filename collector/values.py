@@ -28,6 +28,11 @@ _ORDER = {name: number for number, name in enumerate(LABELS)}
 _SIZES = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
 
+def label(name: str) -> str:
+    """Return what pages call a value."""
+    return LABELS.get(name, name)
+
+
 def rank(name: str) -> tuple[int, str]:
     """Return what to sort values by."""
     return _ORDER.get(name, len(_ORDER)), name

@@ -16,7 +16,7 @@ from ddmiddleware.collector.database import StoreError
 from ddmiddleware.collector.endpoints import SORTS, list_endpoints
 from ddmiddleware.collector.ids import I64_MAX
 from ddmiddleware.collector.profile_query import read_query
-from ddmiddleware.collector.profiles import list_profiles
+from ddmiddleware.collector.profiles import list_profiles, profiled_endpoints
 from ddmiddleware.collector.store import Store
 from ddmiddleware.collector.trace import MAX_SPANS, SHOWN_SPANS, load_trace
 from ddmiddleware.collector.traces import MAX_PAGE, PAGE, Filter, list_traces
@@ -112,9 +112,11 @@ class Viewer:
         )
         with self._store.reader() as connection:
             try:
-                return "traces.html", 200, list_traces(connection, wanted)
+                data = list_traces(connection, wanted)
             except ValueError as error:
                 raise QueryError(str(error)) from error
+            profiled = (wanted.service, wanted.resource) in profiled_endpoints(connection, wanted.window)
+        return "traces.html", 200, {**data, "profiled": profiled}
 
     def _trace(self, request: Request) -> Page:
         trace_id = request.path_params["trace_id"]
