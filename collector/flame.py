@@ -58,6 +58,7 @@ class Flame:
         self.amount = 0
         self.found = 0
         self._above: list[_Node] = []
+        self._without: list[Calls] = []
         self._nodes: dict[int, _Node] = {}
         self._top: int | None = None
         self._hot: dict[paths.Function, _Node] = {}
@@ -68,6 +69,7 @@ class Flame:
         self.amount += calls.total(0)
         chain = paths.find(calls, self._at)
         if chain is None:
+            self._without.append(calls)
             return
         self._add_above(calls, chain[:-1])
         top = chain[-1]
@@ -145,6 +147,10 @@ class Flame:
         `functions`, by what they had themselves, are without a place, and their shares are of what is looked at.
         `lost` says that there is no such path. `hidden` counts the calls in rows too deep.
         """
+        # The callers of what is looked at may be where that is not.
+        above = [node.function for node in self._above[1:]]
+        for calls in self._without if self._above else ():
+            self._add_above(calls, paths.follow(calls, above))
         top = None if self._top is None else self._nodes[self._top]
         shown = top.total if top else 0
         boxes, hidden = self._boxes(shown) if top else ([], 0)

@@ -44,6 +44,19 @@ def is_text(text: str) -> bool:
     return _TEXT.fullmatch(text) is not None
 
 
+def follow(calls: Calls, functions: list[Function]) -> list[int]:
+    """Return the nodes from the root down along these functions, as far as there are any."""
+    nodes = [0]
+    for function in functions:
+        node, end = nodes[-1] + 1, nodes[-1] + calls.sizes[nodes[-1]]
+        while node < end and calls.functions[calls.numbers[node]] != function:
+            node += calls.sizes[node]
+        if node >= end:
+            break
+        nodes.append(node)
+    return nodes
+
+
 def find(calls: Calls, text: str) -> list[int] | None:
     """Return the nodes from the root to the path's end; None where it is not among the calls."""
     if not text:
