@@ -18,13 +18,19 @@ MAX_BOXES = 4_000
 MAX_ROWS = 200
 HOTTEST = 40
 
+_REST = {"name": "(smaller calls)", "file": "", "line": 0, "group": "rest"}
+
 _LIBRARY = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
 _STANDARD = re.compile(r"[/\\]lib[/\\]python\d|^<frozen |[/\\]Lib[/\\]|^<built-in>")
 
 
 @dataclass(slots=True)
 class _Node:
-    """A path of functions, in all profiles. lines: how much of its total each line had."""
+    """A path of functions, in all profiles.
+
+    lines: how much of its total each line had. is_rest: it stands for what the path's last function called and what is
+    too small to be drawn.
+    """
 
     path: int
     function: paths.Function
@@ -32,6 +38,7 @@ class _Node:
     own: int = 0
     lines: dict[int, int] = field(default_factory=dict)
     children: list[int] = field(default_factory=list)
+    is_rest: bool = False
 
     def add(self, total: int, own: int, line: int) -> None:
         self.total += total
@@ -42,7 +49,9 @@ class _Node:
         function = paths.number_of(self.function)
         return {
             "id": paths.text_of(self.path, function) if self.path else "",
-            **_named(self.function, max(self.lines, key=self.lines.__getitem__, default=0)),
+            **(
+                _REST if self.is_rest else _named(self.function, max(self.lines, key=self.lines.__getitem__, default=0))
+            ),
             "own": self.own,
             "total": self.total,
             "share": self.total / max(whole, 1),
@@ -179,7 +188,7 @@ class Flame:
                 "row": row,
                 "left": begin / shown,
                 "width": node.total / shown,
-                "found": self.matches(node.function),
+                "found": not node.is_rest and self.matches(node.function),
             }
             for node, row, begin in places
         ], hidden
@@ -198,6 +207,9 @@ class Flame:
                 continue
             # By name, so that two pictures of a service look alike.
             children.sort(key=lambda child: child.function)
+            rest = node.total - node.own - sum(child.total for child in children)
+            if rest >= least and node.path:
+                children.append(_Node(node.path, node.function, rest, is_rest=True))
             below = []
             for child in children:
                 below.append((child, row + 1, begin))

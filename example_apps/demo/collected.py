@@ -51,6 +51,27 @@ class EndpointRow:
     p95_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class HotFunction:
+    """A function with the CPU time that it took itself, and what part of its endpoint's that is."""
+
+    name: str
+    file: str
+    line: int
+    own_ns: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class HotEndpoint:
+    """An endpoint with its CPU time, and the functions that took most of it."""
+
+    service: str
+    resource: str
+    cpu_ns: int
+    functions: list[HotFunction]
+
+
 class Collected:
     """The collector at *url*; every method raises httpx.HTTPError when it cannot be read."""
 
@@ -110,6 +131,30 @@ class Collected:
             for section in self._get("/endpoints.json")["services"]
             for row in section["endpoints"]
         ]
+
+    def hottest(self, rows: Sequence[EndpointRow], count: int) -> list[HotEndpoint]:
+        """Return for each endpoint that has samples the functions that took most CPU time, the busiest one first."""
+        found = []
+        for service in dict.fromkeys(row.service for row in rows):
+            for row in self._get("/profiles.json", service=service, value="cpu-time")["endpoints"]:
+                if (service, row["endpoint"]) in {(known.service, known.resource) for known in rows}:
+                    query = {"service": service, "endpoint": row["endpoint"], "value": "cpu-time"}
+                    functions = self._get("/profiles.json", **query)["functions"][:count]
+                    named = [
+                        HotFunction(item["name"], item["file"], item["line"], item["own"], item["own_share"])
+                        for item in functions
+                    ]
+                    found.append(HotEndpoint(service, row["endpoint"], row["amount"], named))
+        return found
+
+    def wait_for_profiles(self, services: Sequence[str]) -> list[str]:
+        """Wait until each service has sent a profile of what was done until now; return those that have not."""
+        now_ns, deadline = time.time_ns(), time.monotonic() + GIVE_UP_S
+        while True:
+            missing = [name for name in services if self._get("/profiles.json", service=name)["end_ns"] < now_ns]
+            if not missing or time.monotonic() > deadline:
+                return missing
+            time.sleep(POLL_S)
 
     def wait(self, visits: Sequence[Visit], arrived: Callable[[Visit, Sequence[Span]], bool], traces: int) -> None:
         """Wait until every visit's trace and that many in all have arrived and no more come, or give up waiting."""

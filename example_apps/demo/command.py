@@ -18,6 +18,8 @@ from example_apps.demo.traffic import Visit, drive
 
 INTERRUPTED = 130
 PLAIN_STEPS = 5
+PROFILED = (SHOP, INVENTORY, CATALOG, REVIEWS)
+HOTTEST = 3
 WATCH_S = 0.5
 
 
@@ -100,6 +102,8 @@ def _run(console: Console, services: Services, options: argparse.Namespace) -> i
     with Collected(services.collector.url) as collected, console.status("Waiting for the last spans"):
         collected.wait(visits, checks.arrived, account.expected_traces(visits))
         rows = collected.endpoints()
+        silent = collected.wait_for_profiles(PROFILED)
+        hottest = collected.hottest(rows, HOTTEST)
         received = collected.received()
         traces = {name: collected.trace(name) for name in {*received, *(visit.trace_id for visit in visits)}}
     problems = [
@@ -107,11 +111,15 @@ def _run(console: Console, services: Services, options: argparse.Namespace) -> i
         *account.tasks(visits, traces),
         *account.totals(visits, rows),
         *account.logs(visits, services.shop.text()),
+        *(f"{name}: no profile of it came" for name in silent),
     ]
     console.print(report.endpoints_table(rows, report.mean_spans(traces.values()), console.width))
     console.print()
     _show_sample(console, visits, traces)
+    console.print(report.hottest_table(hottest, console.width))
+    console.print()
     console.print(f"Viewer     {services.collector.url}/", soft_wrap=True)
+    console.print(f"Profiles   {services.collector.url}/profiles", soft_wrap=True)
     console.print()
     if problems:
         report.print_problems(console, problems)

@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from example_apps.demo.collected import EndpointRow, Span
+from example_apps.demo.collected import EndpointRow, HotEndpoint, HotFunction, Span
 
 MAX_PROBLEMS = 20
 BARS_FROM_WIDTH = 100
@@ -47,6 +47,31 @@ def endpoints_table(rows: Sequence[EndpointRow], spans_below: Mapping[tuple[str,
         )
         before = row.service
     return table
+
+
+def hottest_table(endpoints: Sequence[HotEndpoint], width: int) -> Table:
+    """Return the table of the functions that took most CPU time, by endpoint."""
+    table = Table(title="Hottest functions of each endpoint, by the CPU time they took themselves", **_PLAIN)
+    space = width - 8 - 6 - 4
+    where = min(max((len(_where(item)) for row in endpoints for item in row.functions), default=0), space // 2)
+    table.add_column("Endpoint, function", width=space - where, no_wrap=True, overflow="ellipsis")
+    table.add_column("Where", width=where, no_wrap=True, overflow="ellipsis")
+    table.add_column("CPU", justify="right", width=8, no_wrap=True)
+    table.add_column("Share", justify="right", width=6, no_wrap=True)
+    before = ""
+    for row in endpoints:
+        if row.service != before:
+            table.add_row(Text(row.service, "bold cyan"))
+        table.add_row(Text(row.resource, "bold"), "", duration(row.cpu_ns), "")
+        for item in row.functions:
+            table.add_row(Text(f"  {item.name}"), Text(_where(item), "dim"), duration(item.own_ns), f"{item.share:.0%}")
+        before = row.service
+    return table
+
+
+def _where(function: HotFunction) -> str:
+    """Return the last parts of a function's file, and its line."""
+    return "/".join(function.file.split("/")[-2:]) + (f":{function.line}" if function.line else "")
 
 
 def mean_spans(traces: Iterable[Sequence[Span]]) -> dict[tuple[str, str], float]:

@@ -18,6 +18,8 @@ STOP_S = 10
 POLL_S = 0.05
 TAIL_LINES = 25
 WORKERS = 2
+# A profile a minute is for services that run all day.
+PROFILE_S = 3
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UVICORN = ("ddmiddleware-run", "uvicorn", "--host", "127.0.0.1", "--port", "0", "--timeout-keep-alive", "75")
@@ -139,7 +141,12 @@ class Services:
                 "redis",
                 ["redis-server", "--port", "0", "--unixsocket", f"{folder}/redis.sock", "--save", "", "--dir", folder],
             ).wait("eady to accept connections")
-        traced = {"DD_TRACE_AGENT_URL": self.collector.url, "DD_ENV": "demo"}
+        traced = {
+            "DD_TRACE_AGENT_URL": self.collector.url,
+            "DD_ENV": "demo",
+            "DD_PROFILING_ENABLED": "true",
+            "DD_PROFILING_UPLOAD_INTERVAL": str(PROFILE_S),
+        }
         self.inventory = self._start("inventory", [*_UVICORN, "example_apps.inventory.app:app"], traced)
         self.inventory.wait("Uvicorn running on http://127.0.0.1:")
         self.reviews = self._start(

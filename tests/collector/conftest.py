@@ -23,6 +23,12 @@ from tests.collector.payloads import v04
 ROOT = Path(__file__).parent.parent.parent
 DEADLINE_S = 15
 
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
 
 class Answer:
     """A response, read whole."""
@@ -144,3 +150,39 @@ def missing(what: str) -> None:
     if os.environ.get("REQUIRE_SERVICES") == "1":
         pytest.fail(f"{what} is missing")
     pytest.skip(f"{what} is missing")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM.exists():
+        missing(str(CHROMIUM))
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        missing("playwright")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A page that fails the test for anything in its console, a refused policy included."""
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    opened = context.new_page()
+    complaints: list[str] = []
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    # The icon is still on its way when a test goes on to the next page.
+    opened.on(
+        "requestfailed",
+        lambda request: request.failure == "net::ERR_ABORTED" or complaints.append(f"{request.url} {request.failure}"),
+    )
+    asked: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    yield opened
+    context.close()
+    assert complaints == []
+    origins = {"/".join(url.split("/")[:3]) for url in asked}
+    assert len(origins) == 1, f"remote assets: {origins}"

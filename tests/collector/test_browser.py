@@ -2,56 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.collector.conftest import Collector, missing
+from tests.collector.conftest import Collector
 from tests.collector.payloads import new_trace_id, span
-
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not CHROMIUM.exists():
-        missing(str(CHROMIUM))
-    try:
-        from playwright.sync_api import sync_playwright
-    except ModuleNotFoundError:
-        missing("playwright")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    """A page that fails the test for anything in its console, a refused policy included."""
-    context = browser.new_context(viewport={"width": 1200, "height": 800})
-    opened = context.new_page()
-    complaints: list[str] = []
-    opened.on("console", lambda message: complaints.append(message.text))
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    # The icon is still on its way when a test goes on to the next page.
-    opened.on(
-        "requestfailed",
-        lambda request: request.failure == "net::ERR_ABORTED" or complaints.append(f"{request.url} {request.failure}"),
-    )
-    asked: list[str] = []
-    opened.on("request", lambda request: asked.append(request.url))
-    yield opened
-    context.close()
-    assert complaints == []
-    origins = {"/".join(url.split("/")[:3]) for url in asked}
-    assert len(origins) == 1, f"remote assets: {origins}"
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from backports import zstd
 
 from tests.collector.conftest import Collector
 from tests.collector.payloads import new_trace_id, span
-from tests.collector.uploads import SECOND, TYPE, Profile, body, event, iso, multipart
+from tests.collector.uploads import SECOND, TYPE, Profile, body, iso, multipart
 
 PATH = "/profiling/v1/input"
 CPU, HEAP = ("cpu-time", "nanoseconds"), ("heap-space", "bytes")
