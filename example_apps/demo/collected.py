@@ -151,7 +151,11 @@ class Collected:
         """Wait until each service has sent a profile of what was done until now; return those that have not."""
         now_ns, deadline = time.time_ns(), time.monotonic() + GIVE_UP_S
         while True:
-            missing = [name for name in services if self._get("/profiles.json", service=name)["end_ns"] < now_ns]
+            missing = [
+                name
+                for name in services
+                if self._get("/profiles.json", service=name, value="wall-time")["end_ns"] < now_ns
+            ]
             if not missing or time.monotonic() > deadline:
                 return missing
             time.sleep(POLL_S)

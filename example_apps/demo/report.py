@@ -53,7 +53,7 @@ def hottest_table(endpoints: Sequence[HotEndpoint], width: int) -> Table:
     """Return the table of the functions that took most CPU time, by endpoint."""
     table = Table(title="Hottest functions of each endpoint, by the CPU time they took themselves", **_PLAIN)
     space = width - 8 - 6 - 4
-    where = min(max((len(_where(item)) for row in endpoints for item in row.functions), default=0), space // 2)
+    where = min(max((len(_where(item)) for row in endpoints for item in row.functions), default=0), space * 2 // 5)
     table.add_column("Endpoint, function", width=space - where, no_wrap=True, overflow="ellipsis")
     table.add_column("Where", width=where, no_wrap=True, overflow="ellipsis")
     table.add_column("CPU", justify="right", width=8, no_wrap=True)
