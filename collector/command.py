@@ -63,8 +63,9 @@ def run(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ddmiddleware collector",
-        description="Receive traces as a Datadog agent would, keep them on this machine and show them in a browser.",
-        epilog="Send traces with DD_TRACE_AGENT_URL=http://127.0.0.1:8126, then open that address.",
+        description="Receive traces and profiles as a Datadog agent would, keep them on this machine and show them in a"
+        " browser.",
+        epilog="Send them with DD_TRACE_AGENT_URL=http://127.0.0.1:8126, then open that address.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
@@ -73,11 +74,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--store",
         metavar="FILE",
-        help="SQLite file for the traces, or 'memory' for one that is removed at the end"
+        help="SQLite file for what arrives, or 'memory' for one that is removed at the end"
         " (default: $XDG_STATE_HOME/ddmiddleware/collector.db, that is ~/.local/state/ddmiddleware/collector.db)",
     )
     parser.add_argument(
-        "--max-age", type=_age, default="24h", metavar="AGE", help="keep traces so long: 90m, 24h, 7d (default: 24h)"
+        "--max-age", type=_age, default="24h", metavar="AGE", help="keep all so long: 90m, 24h, 7d (default: 24h)"
     )
     parser.add_argument(
         "--max-size", type=_size, default="1g", metavar="SIZE", help="keep the file so small: 200m, 2g (default: 1g)"

@@ -4,6 +4,7 @@
 const holder = document.getElementById("profile");
 const form = document.querySelector(".filters");
 let asked = 0;
+let query = location.search;
 
 // Puts the same part of another page in place of this one's.
 async function show(address, push) {
@@ -25,6 +26,7 @@ async function show(address, push) {
     if (at) form.insertAdjacentHTML("afterbegin", '<input type="hidden" name="at">');
     if (at) form.querySelector("[name=at]").value = at;
     if (push) history.pushState(null, "", address);
+    query = location.search;
     walkable();
     if (inside) (frames().find((frame) => !frame.querySelector(".above")) || holder).focus();
   } catch {
@@ -93,14 +95,17 @@ if (holder) {
     event.preventDefault();
     show(link.getAttribute("href"), true);
   });
-  addEventListener("popstate", () => location.reload());
+  // A link to a place in the page is no way back to another one.
+  addEventListener("popstate", () => {
+    if (location.search !== query) location.reload();
+  });
   // The search follows what is typed; the address keeps it.
   let waiting = 0;
   form.querySelector("[name=q]").addEventListener("input", () => {
     clearTimeout(waiting);
     waiting = setTimeout(() => {
-      const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
-      const address = `${form.getAttribute("action")}?${query}`;
+      const wanted = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
+      const address = `${form.getAttribute("action")}?${wanted}`;
       history.replaceState(null, "", address);
       show(address, false);
     }, 200);

@@ -106,6 +106,7 @@ def test_for_a_screen_reader(address: str, page: Any) -> None:
     page.get_by_role("link", name="Skip to the hottest functions").focus()
     page.keyboard.press("Enter")
     page.wait_for_url("**#functions")
+    page.wait_for_function("document.activeElement.id === 'functions'")
     table = page.get_by_role("table", name="Functions by what was measured")
     assert table.get_by_role("row").count() == 5
     assert table.get_by_role("rowheader").first.inner_text().strip() == "dumps"

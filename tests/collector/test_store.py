@@ -16,6 +16,7 @@ from ddmiddleware.collector.chunk import Chunk, pack
 from ddmiddleware.collector.database import StoreError
 from ddmiddleware.collector.decoding import decode_v04
 from ddmiddleware.collector.limits import Limits
+from ddmiddleware.collector.profile import Part, Profile
 from ddmiddleware.collector.store import QueueFullError, Store
 from tests.collector.payloads import SECOND, new_trace_id, span, v04
 
@@ -192,6 +193,74 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
     other.close()
     with pytest.raises(StoreError, match="another version of the collector; remove it or choose"):
         Store(path, ROOMY)
+
+
+def upload(number: int, service: str = "shop", size: int = 0) -> Profile:
+    """Return a profile of one endpoint that takes about so many bytes."""
+    filler = random.Random(number).randbytes(size)
+    part = Part("GET /", 1, filler, {"cpu-time": 5}, {"cpu-time": b"x"}, None)
+    return Profile(service, "", str(number), "", number, number + 1, {"cpu-time": "nanoseconds"}, {"GET /": 3}, [part])
+
+
+def rows(store: Store) -> dict[str, int]:
+    with store.reader() as connection:
+        return {
+            table: int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+            for table in ("profiles", "profile_parts", "profile_values", "profile_sums", "series")
+        }
+
+
+def test_old_profiles_go(tmp_path: Path) -> None:
+    now = 100 * SECOND
+    store = Store(tmp_path / "a.db", Limits(10 * SECOND, 1024 * MIB), clock=lambda: now)
+    store.put([upload(number, "gone") for _ in range(2) for number in range(50)])
+    # Each was sent twice, and is there once.
+    wait(lambda: rows(store)["profiles"] == 50)
+    assert rows(store) == {
+        "profiles": 50, "profile_parts": 50, "profile_values": 50, "profile_sums": 100, "series": 1
+    }  # fmt: skip
+    now = 111 * SECOND
+    store.put([upload(100, size=17 * MIB)])  # large enough for the writer to trim at once
+    wait(lambda: rows(store)["profiles"] == 1)
+    wait(
+        lambda: rows(store) == {"profiles": 1, "profile_parts": 1, "profile_values": 1, "profile_sums": 2, "series": 1}
+    )
+    assert store.close(DEADLINE_S)
+
+
+def test_the_oldest_go_first_whatever_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    now = 100
+    store = Store(path, ROOMY, clock=lambda: now)
+    for number in range(12):
+        now += 1
+        store.put([chunk(MIB // 4), upload(number, size=MIB // 2)])
+        wait(lambda number=number: rows(store)["profiles"] == number + 1)
+    assert store.close(DEADLINE_S)
+    store = Store(path, Limits(3600 * SECOND, 6 * MIB), clock=lambda: now)
+    wait(lambda: path.stat().st_size <= 6 * MIB)
+    kept = rows(store)["profiles"]
+    assert 2 <= kept <= 6
+    assert abs(count(store) - kept) <= 1
+    with store.reader() as connection:
+        assert connection.execute("SELECT max(received_ns) FROM profiles").fetchone() == (now,)
+    assert store.close(DEADLINE_S)
+
+
+def test_a_store_of_before_there_were_profiles(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    assert Store(path, ROOMY).close(DEADLINE_S)
+    with sqlite3.connect(path) as old:
+        for table in ("profiles", "profile_parts", "profile_values", "profile_sums", "series", "kinds"):
+            old.execute(f"DROP TABLE {table}")
+        old.execute("PRAGMA user_version = 1")
+    old.close()
+    store = Store(path, ROOMY)
+    store.put([upload(1), chunk()])
+    assert store.close(DEADLINE_S)
+    again = Store(path, ROOMY)
+    assert (rows(again)["profiles"], count(again)) == (1, 1)
+    assert again.close(DEADLINE_S)
 
 
 def test_unusable_folders_are_named(tmp_path: Path) -> None:
