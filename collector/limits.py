@@ -43,6 +43,9 @@ def remove_profiles(connection: sqlite3.Connection, condition: str, argument: in
 
     There are few: one for each process and minute.
     """
+    # Whoever has nothing to remove waits for no other writer.
+    if connection.execute(f"SELECT 1 FROM profiles WHERE {condition} LIMIT 1", (argument,)).fetchone() is None:
+        return 0
     connection.execute("BEGIN IMMEDIATE")
     for table in ("profile_sums", "profile_values", "profile_parts"):
         connection.execute(

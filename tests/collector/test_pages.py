@@ -49,10 +49,12 @@ def test_endpoints(fresh: Collector) -> None:
         {
             "resource": "GET /many", "requests": 1_001, "errors": 0, "error_rate": 0.0, "per_second": 1_001 / 3600,
             "p50_ns": 501 * MS, "p95_ns": 951 * MS, "p99_ns": 991 * MS,
+            "profiled": False,
         },
         {
             "resource": "GET /fast", "requests": 100, "errors": 3, "error_rate": 0.03, "per_second": 100 / 3600,
             "p50_ns": 50 * MS, "p95_ns": 95 * MS, "p99_ns": 99 * MS,
+            "profiled": False,
         },
     ]  # fmt: skip
     everything = fresh.get("/endpoints.json", window="all", sort="p99").json

@@ -14,7 +14,7 @@ from tests.collector.conftest import ROOT, Collector, missing
 PEERS = ROOT / ".venv-peers" / "bin"
 OURS = Path(sys.executable).parent
 
-# Whoever is asked for more works until so much of its CPU time is used, however busy the machine is.
+# A request works until so much CPU time is used, however busy the machine is.
 PROGRAM = """
 import logging
 import time
@@ -46,7 +46,8 @@ def run(collector: Collector, folder: Path, command: list[Any]) -> str:
     program.write_text(PROGRAM)
     env = {key: value for key, value in os.environ.items() if not key.startswith(("DD_", "PYTHONPATH"))}
     env |= {"DD_TRACE_AGENT_URL": collector.url, "DD_SERVICE": "shop", "DD_ENV": "test"}
-    env |= {"DD_PROFILING_ENABLED": "true"}
+    # The last profile goes out at the exit, and the machine may be busy.
+    env |= {"DD_PROFILING_ENABLED": "true", "DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS": "30"}
     shop = subprocess.Popen(
         [*command, str(program)], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder
     )

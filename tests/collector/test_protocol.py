@@ -207,7 +207,7 @@ def test_a_full_disk_answers_507_until_there_is_space(small_disk: Path) -> None:
     running.wait_for(lambda: running.post(b"\x90").status == 200)
     errors = running.stop()
     assert running.process.returncode == 0
-    assert errors.count("cannot store traces") == errors.count("storing traces again") == 1
+    assert errors.count("cannot store what arrives") == errors.count("storing again") == 1
 
 
 def test_a_damaged_file_is_named_by_pages(tmp_path: Path) -> None:
