@@ -19,7 +19,7 @@ VERSIONS = [("/v0.3/traces", v04), ("/v0.4/traces", v04), ("/v0.5/traces", v05)]
 
 def test_info(collector: Collector) -> None:
     info = collector.get("/info").json
-    assert info["endpoints"] == ["/v0.3/traces", "/v0.4/traces", "/v0.5/traces", "/v0.6/stats"]
+    assert info["endpoints"] == ["/v0.3/traces", "/v0.4/traces", "/v0.5/traces", "/v0.6/stats", "/profiling/v1/input"]
     assert info["client_drop_p0s"] is False
     assert info["config"] == {}
 
@@ -51,13 +51,13 @@ def test_a_whole_trace(collector: Collector, path: str, encode, method: str) -> 
                 "span_id": f"{root['span_id']:016x}", "parent_id": None, "depth": 0, "orphan": False,
                 "service": "shop", "name": "flask.request", "resource": "GET /cart", "type": "web",
                 "start_ns": 5 * SECOND, "duration_ns": SECOND, "offset_ns": 0, "shift_ns": 0, "error": 0,
-                "tags": meta, "metrics": {"_dd.top_level": 1, "ratio": 0.5}, "links": [], "events": [],
+                "tags": meta, "metrics": {"_dd.top_level": 1, "ratio": 0.5}, "links": [], "events": [], "profiled": None,
             },
             {
                 "span_id": f"{child['span_id']:016x}", "parent_id": f"{root['span_id']:016x}", "depth": 1,
                 "orphan": False, "service": "db", "name": "postgres.query", "resource": "SELECT 1", "type": "sql",
                 "start_ns": 5 * SECOND + 10, "duration_ns": 20, "offset_ns": 10, "shift_ns": 0, "error": 1,
-                "tags": {"error.type": "E"}, "metrics": {}, "links": [], "events": [],
+                "tags": {"error.type": "E"}, "metrics": {}, "links": [], "events": [], "profiled": None,
             },
         ],
     }  # fmt: skip
@@ -165,7 +165,8 @@ def test_announced_length_is_refused_before_it_is_sent(collector: Collector) -> 
 
 def test_other_methods_and_paths(collector: Collector) -> None:
     assert collector.get("/v0.4/traces").status == 405
-    assert collector.post(b"\x90", "/profiling/v1/input").status == 404
+    assert collector.get("/profiling/v1/input").status == 405
+    assert collector.post(b"\x90", "/v1/input").status == 404
 
 
 @pytest.mark.parametrize("path", ["/telemetry/proxy/api/v2/apmtelemetry", "/v0.7/config"])
