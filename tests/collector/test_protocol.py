@@ -51,7 +51,8 @@ def test_a_whole_trace(collector: Collector, path: str, encode, method: str) -> 
                 "span_id": f"{root['span_id']:016x}", "parent_id": None, "depth": 0, "orphan": False,
                 "service": "shop", "name": "flask.request", "resource": "GET /cart", "type": "web",
                 "start_ns": 5 * SECOND, "duration_ns": SECOND, "offset_ns": 0, "shift_ns": 0, "error": 0,
-                "tags": meta, "metrics": {"_dd.top_level": 1, "ratio": 0.5}, "links": [], "events": [], "profiled": None,
+                "tags": meta, "metrics": {"_dd.top_level": 1, "ratio": 0.5}, "links": [], "events": [],
+                "profiled": None,
             },
             {
                 "span_id": f"{child['span_id']:016x}", "parent_id": f"{root['span_id']:016x}", "depth": 1,
