@@ -208,7 +208,7 @@ class Flame:
             # By name, so that two pictures of a service look alike.
             children.sort(key=lambda child: child.function)
             rest = node.total - node.own - sum(child.total for child in children)
-            if rest >= least and node.path:
+            if rest >= least and node.path and not node.is_rest:
                 children.append(_Node(node.path, node.function, rest, is_rest=True))
             below = []
             for child in children:
