@@ -122,6 +122,8 @@ struct work {
 int work_prepare(PyObject *span_type, PyObject *variable);
 /* What a context works for; 0 where no request is open in it. */
 int work_of(PyObject *context, struct work *work);
+/* The same of the calling thread's own context: calls nothing and allocates nothing. */
+int work_here(struct work *work);
 int span_is_over(PyObject *span);
 void span_names(PyObject *span, PyObject **resource, PyObject **type);
 /* ---- _tasks.c ---- */

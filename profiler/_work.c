@@ -78,19 +78,9 @@ id_of(PyObject *span)
 }
 
 /* The twin of activity.of, which says why. */
-int
-work_of(PyObject *context, struct work *work)
+static int
+work_of_span(PyObject *span, struct work *work)
 {
-    if (context == NULL || !PyContext_CheckExact(context)) {
-        return 0;
-    }
-    PyObject *arguments[] = {context, known.variable};
-    PyObject *span = PyObject_Vectorcall(known.context_get, arguments, 2, NULL);
-    if (span == NULL) {
-        PyErr_Clear();
-        return 0;
-    }
-    Py_DECREF(span); /* the context holds it */
     while (Py_IS_TYPE(span, known.span) && span_is_over(span)) {
         span = slot(span, known.parent);
         if (span == NULL) {
@@ -111,4 +101,32 @@ work_of(PyObject *context, struct work *work)
     work->root_id = id_of(root);
     work->span_id = root == span ? work->root_id : id_of(span);
     return work->root_id != 0;
+}
+
+int
+work_of(PyObject *context, struct work *work)
+{
+    if (context == NULL || !PyContext_CheckExact(context)) {
+        return 0;
+    }
+    PyObject *arguments[] = {context, known.variable};
+    PyObject *span = PyObject_Vectorcall(known.context_get, arguments, 2, NULL);
+    if (span == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    Py_DECREF(span); /* the context holds it */
+    return work_of_span(span, work);
+}
+
+int
+work_here(struct work *work)
+{
+    PyObject *span = NULL;
+    if (known.variable == NULL || PyContextVar_Get(known.variable, Py_None, &span) < 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    Py_DECREF(span); /* the context holds it, or it is None */
+    return work_of_span(span, work);
 }
