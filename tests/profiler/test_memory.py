@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from ddmiddleware.profiling.memory import MemoryCollector
+from ddmiddleware.profiling.samples import Sample
 from ddmiddleware.tracing import Settings, default_tracer
 
 pytest.importorskip("ddmiddleware.profiling._memory", reason="without a compiler, memory is not profiled")
 
 PROGRAM = pathlib.Path(__file__).with_name("memory_program.py")
-MEAN = 4 << 10  # one sample per 4 KiB, so that few megabytes are many samples
+MEAN = 512  # of 500 blocks of 1,000 bytes, 433 are sampled then: the sum is within 2 % in two of three runs
 
 
 def made(**settings: str) -> MemoryCollector:
@@ -40,7 +41,7 @@ def by_function(collector: MemoryCollector, value: str) -> Counter[str]:
     """The sums of *value* by the function of this file, or else by the leaf."""
     found: Counter[str] = Counter()
     for sample in collector.collect():
-        names = [name for name, file, _ in sample.stack if file == __file__]
+        names = [name for name, file, _ in sample.stack if file == __file__ and "<listcomp>" not in name]
         found[names[0] if names else sample.stack[0][0]] += sample.values.get(value, 0)
     return found
 
@@ -65,12 +66,13 @@ def grown() -> list[int]:
 
 
 def near(found: int, expected: int) -> bool:
-    """Whether *found* is right but for chance: the standard deviation of 1,000 samples is 3 %."""
-    return abs(found - expected) <= 0.15 * expected
+    """Whether *found* is right but for chance."""
+    return abs(found - expected) <= 0.12 * expected
 
 
-def total(found: Counter[str], function: str) -> int:
-    return sum(value for name, value in found.items() if name.split(".")[0] == function)
+def within(function: str, sample: Sample) -> bool:
+    """Whether *function* allocated, by itself or by its comprehension, which is a function before 3.12."""
+    return function in [name for name, file, _ in sample.stack[:2] if file == __file__]
 
 
 def test_allocations_are_found_where_they_are_made(collector: MemoryCollector) -> None:
@@ -78,32 +80,32 @@ def test_allocations_are_found_where_they_are_made(collector: MemoryCollector) -
         strings(1000)
         large(30)
     found = by_function(collector, "alloc-space")
-    assert near(total(found, "strings"), 10 * 1000 * sys.getsizeof(bytes(1000)))
-    assert near(total(found, "large"), 10 * 30 * 100_000)
+    assert near(found["strings"], 10 * 1000 * sys.getsizeof(bytes(1000)))
+    assert near(found["large"], 10 * 30 * 100_000)
 
 
 def test_allocations_are_counted(collector: MemoryCollector) -> None:
     for _ in range(20):
         small(20_000)
-    assert near(total(by_function(collector, "alloc-samples"), "small"), 20 * 20_000)
+    assert near(by_function(collector, "alloc-samples")["small"], 20 * 20_000)
 
 
 def test_what_lives_is_found_until_it_goes(collector: MemoryCollector) -> None:
     kept, size = strings(5000), sys.getsizeof(bytes(1000))
     strings(5000)
-    first = by_function(collector, "heap-space")
-    assert near(total(first, "strings"), 5000 * size)
+    found = by_function(collector, "heap-space")
+    assert near(found["strings"], 5000 * size)
     again = list(collector.collect())  # it lives on, and nothing was allocated
-    assert near(sum(s.values.get("heap-space", 0) for s in again if s.stack[0][1] == __file__), 5000 * size)
+    assert near(sum(s.values.get("heap-space", 0) for s in again if within("strings", s)), 5000 * size)
     del kept[2500:]
-    assert near(total(by_function(collector, "heap-space"), "strings"), 2500 * size)
+    assert near(by_function(collector, "heap-space")["strings"], 2500 * size)
     kept.clear()
-    assert total(by_function(collector, "heap-space"), "strings") == 0
+    assert by_function(collector, "heap-space")["strings"] == 0
 
 
 def test_what_grows_is_counted_once(collector: MemoryCollector) -> None:
     kept = grown()
-    assert near(total(by_function(collector, "heap-space"), "grown"), sys.getsizeof(kept))
+    assert near(by_function(collector, "heap-space")["grown"], sys.getsizeof(kept))
 
 
 def test_samples_know_their_line_and_thread(collector: MemoryCollector) -> None:
@@ -111,11 +113,8 @@ def test_samples_know_their_line_and_thread(collector: MemoryCollector) -> None:
     thread.start()
     thread.join()
     strings(1000)
-    samples = [s for s in collector.collect() if s.stack[0][0].startswith("strings")]
-    line = strings.__code__.co_firstlineno + 1
-    assert {s.stack[0] for s in samples} <= {
-        (name, __file__, line) for name in ("strings", "strings.<locals>.<listcomp>", "<listcomp>")
-    }
+    samples = [s for s in collector.collect() if within("strings", s)]
+    assert {s.stack[0][1:] for s in samples} == {(__file__, strings.__code__.co_firstlineno + 1)}
     idents = {s.labels["thread id"] for s in samples}
     assert idents == {threading.get_ident(), thread.ident}
     assert {s.labels.get("thread name") for s in samples if s.labels["thread id"] != thread.ident} == {"MainThread"}
@@ -128,7 +127,7 @@ def test_samples_know_their_request(collector: MemoryCollector) -> None:
     strings(1000)
     found: Counter[Any] = Counter()
     for _ in range(2):  # they are known still where only the memory lives on
-        samples = [s for s in collector.collect() if s.stack[0][0].startswith("strings")]
+        samples = [s for s in collector.collect() if within("strings", s)]
         found = Counter(s.labels.get("trace endpoint") for s in samples if s.values.get("heap-space"))
         assert set(found) == {"GET /cakes"}
     assert {s.labels["local root span id"] for s in samples} == {root.span_id}
@@ -142,7 +141,7 @@ def test_the_heap_can_be_left_out() -> None:
     collector.stop()
     samples = list(collector.collect())
     assert {name for s in samples for name in s.values} == {"alloc-samples", "alloc-space"}
-    assert near(sum(s.values["alloc-space"] for s in samples if s.stack[0][0].startswith("strings")), 1_033_000)
+    assert near(sum(s.values["alloc-space"] for s in samples if within("strings", s)), 1_033_000)
     del kept
 
 
@@ -157,7 +156,7 @@ def test_it_starts_and_stops_any_number_of_times() -> None:
         memory = collector._memory
         assert memory.counts()["installed"] == 0
         del kept
-    assert total(by_function(collector, "alloc-samples"), "strings") > 0
+    assert by_function(collector, "alloc-samples")["strings"] > 0
     strings(1000)
     assert list(collector.collect()) == []
 
@@ -179,7 +178,7 @@ def test_tracemalloc_above_it() -> None:
     found = by_function(collector, "heap-space")
     collector.stop()
     assert traced > 2_000_000
-    assert near(total(found, "strings"), 4000 * sys.getsizeof(bytes(1000)))
+    assert near(found["strings"], 4000 * sys.getsizeof(bytes(1000)))
     assert collector._memory is not None
     assert collector._memory.counts()["installed"] == 0
     del kept, more, again
@@ -193,11 +192,11 @@ def test_tracemalloc_below_it_takes_it_along() -> None:
         kept = strings(2000)
     finally:
         tracemalloc.stop()  # puts back the allocators that it found
-    assert near(total(by_function(collector, "alloc-space"), "strings"), 2000 * sys.getsizeof(bytes(1000)))
+    assert near(by_function(collector, "alloc-space")["strings"], 2000 * sys.getsizeof(bytes(1000)))
     kept = strings(2000)  # it is there again
     found = by_function(collector, "heap-space")
     collector.stop()
-    assert near(total(found, "strings"), 2000 * sys.getsizeof(bytes(1000)))
+    assert near(found["strings"], 2000 * sys.getsizeof(bytes(1000)))
     list(collector.collect())
     del kept
 
@@ -219,7 +218,7 @@ def test_threads_allocate_and_free_what_others_made(collector: MemoryCollector) 
         list(collector.collect())
     kept.clear()
     gc.collect()
-    assert total(by_function(collector, "heap-space"), "strings") == 0
+    assert by_function(collector, "heap-space")["strings"] == 0
 
 
 def test_an_error_on_its_way_is_left_alone(collector: MemoryCollector) -> None:
@@ -249,7 +248,7 @@ def test_a_child_begins_anew(collector: MemoryCollector) -> None:
             nothing = list(collector.collect())
             collector.start()
             more = strings(500)
-            seen = total(by_function(collector, "heap-space"), "strings")
+            seen = by_function(collector, "heap-space")["strings"]
             if nothing == [] and near(seen, 500 * sys.getsizeof(bytes(1000))) and more and kept:
                 status = b"well"
         finally:
@@ -259,7 +258,7 @@ def test_a_child_begins_anew(collector: MemoryCollector) -> None:
     with open(read, "rb") as pipe:
         assert pipe.read() == b"well"
     assert os.waitpid(child, 0)[1] == 0
-    assert near(total(by_function(collector, "heap-space"), "strings"), 1000 * sys.getsizeof(bytes(1000)))
+    assert near(by_function(collector, "heap-space")["strings"], 1000 * sys.getsizeof(bytes(1000)))
 
 
 @pytest.mark.parametrize("how", ["end", "thread", "error", "exit", "fork", "deep", "collect"])
