@@ -1,7 +1,7 @@
 /* Locks that tell how long they were waited for: two types that stand for those of threading, each around one of them.
 
    A lock that is free costs one call of the real lock, which is tried first; only where that fails, a clock is read, and
-   Python is told (locks.py). Attributes that are not here are those of the real lock. */
+   Python is told (locks.py). Attributes that are not here are those of the real lock (lock_types.py). */
 
 #include "_tick.h"
 #include <structmember.h>
@@ -278,18 +278,7 @@ lock_at_fork_reinit(lock_object *self, PyObject *Py_UNUSED(args))
     return PyObject_CallMethod(self->real, "_at_fork_reinit", NULL);
 }
 
-/* ---- The rest is the real lock's. ---- */
-
-static PyObject *
-lock_getattro(PyObject *self, PyObject *name)
-{
-    PyObject *found = PyObject_GenericGetAttr(self, name);
-    if (found == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
-        PyErr_Clear();
-        found = PyObject_GetAttr(((lock_object *)self)->real, name);
-    }
-    return found;
-}
+/* ---- What it looks like. ---- */
 
 static PyObject *
 lock_repr(lock_object *self)
@@ -313,6 +302,7 @@ lock_reduce(lock_object *self, PyObject *protocol)
 }
 
 static PyMemberDef members[] = {
+    {"_lock", T_OBJECT, offsetof(lock_object, real), READONLY, NULL},
     {"_code", T_OBJECT, offsetof(lock_object, code), READONLY, NULL},
     {"_offset", T_INT, offsetof(lock_object, offset), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
@@ -346,7 +336,7 @@ static PyMethodDef rlock_methods[] = {
     {                                                                                                                  \
         PyVarObject_HEAD_INIT(NULL, 0).tp_name = "ddmiddleware.profiling._locks." name,                                \
         .tp_basicsize = sizeof(lock_object), .tp_dealloc = (destructor)lock_dealloc, .tp_repr = (reprfunc)lock_repr,   \
-        .tp_getattro = lock_getattro, .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,                            \
+        .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,                                                          \
         .tp_weaklistoffset = offsetof(lock_object, weak_references), .tp_methods = methods, .tp_members = members,     \
         .tp_getset = getters, .tp_new = new,                                                                           \
     }

@@ -69,7 +69,7 @@ class LockCollector(Collector):
         for name in ("Lock", "RLock"):
             ours, real = getattr(lock_types, name), getattr(threading, name)
             if real is not ours:
-                ours._real, ours._kind = real, type(real())
+                ours.stand_for(real)
                 self._replace(threading, name, ours)
         semaphore = threading.Semaphore.acquire
         acquire = self._semaphore(semaphore)

@@ -67,7 +67,7 @@ def error(call: Callable[[], object]) -> tuple[type, str] | None:
     try:
         call()
     except Exception as raised:
-        return type(raised), str(raised).split(" at 0x")[0].replace("_thread.", "")
+        return type(raised), str(raised).split(" at 0x")[0].replace("_thread.", "").replace("'lock'", "'Lock'")
     return None
 
 
