@@ -17,8 +17,8 @@
 #define LIVE_MAX 65536 /* blocks remembered: 32 GiB at one per 512 KiB */
 #define BLOCKS_FIRST 1024
 #define INSTALLS_MAX 16
-#define FILTER_BITS 14
-#define PAGE_BITS 12
+#define FILTER_BITS 16
+#define PAGE_BITS 12 /* what is freed together often shares a page, and so what the filter has of it in the cache */
 
 /* ---- The state. ---- */
 
@@ -37,7 +37,7 @@ static const PyMemAllocatorDomain domains[] = {PYMEM_DOMAIN_OBJ, PYMEM_DOMAIN_ME
 #define DOMAINS (sizeof(domains) / sizeof(domains[0]))
 
 static int64_t until_next = INT64_MAX; /* bytes to the next point */
-/* How many remembered blocks lie in pages of this hash, 255 for ever more: a free looks here, and mostly no further. */
+/* How many remembered blocks lie in pages of this number, modulo its size, 255 for ever more: a free looks here, and mostly no further. */
 static uint8_t filter[1 << FILTER_BITS];
 
 static struct {
@@ -72,7 +72,7 @@ unlock(void)
 static inline uint32_t
 page_of(const void *address)
 {
-    return (uint32_t)((((uint64_t)(uintptr_t)address >> PAGE_BITS) * 0x9E3779B97F4A7C15ull) >> (64 - FILTER_BITS));
+    return (uint32_t)((uintptr_t)address >> PAGE_BITS) & ((1u << FILTER_BITS) - 1);
 }
 
 static inline uint32_t
