@@ -13,6 +13,7 @@ _EVENTS_MAX = 50_000
 _STACKS_MAX = 20_000
 
 Labels = tuple[tuple[str, "str | int"], ...]
+_Key = tuple[stacks.Stack, tuple[str, ...], Labels, Labels, "tasks.Task | None", "activity.Activity | None"]
 
 
 class EventLog:
@@ -25,7 +26,7 @@ class EventLog:
     def clear(self) -> None:
         """Forget all."""
         self.lost = 0
-        self._events: list[tuple[object, tuple[float, ...]]] = []
+        self._events: list[tuple[_Key, tuple[float, ...]]] = []
         self._stacks: dict[stacks.Stack, stacks.Stack] = {}
 
     def add(self, names: tuple[str, ...], amounts: tuple[float, ...], labels: Labels, skip: int = 0) -> None:
@@ -41,16 +42,16 @@ class EventLog:
     def take(self) -> Iterator[Sample]:
         """Return what was noted since the last call."""
         events, self._events, self._stacks = self._events, [], {}
-        sums: dict[object, list[float]] = {}
+        sums: dict[_Key, list[float]] = {}
         for key, amounts in events:
             known = sums.setdefault(key, [0.0] * len(amounts))
             for place, amount in enumerate(amounts):
                 known[place] += amount
-        for (stack, names, labels, thread, task, work), amounts in sums.items():  # type: ignore[misc]  # keys of add
+        for (stack, names, labels, thread, task, work), total in sums.items():
             found = dict(thread) | dict(labels)
             if task is not None:
                 found |= tasks.labels(task)
             if work is not None:
                 found |= activity.labels(work)
-            values = {name: round(amount) for name, amount in zip(names, amounts, strict=True) if round(amount)}
+            values = {name: round(amount) for name, amount in zip(names, total, strict=True) if round(amount)}
             yield Sample(stacks.symbolise(stack), values, found)

@@ -23,7 +23,6 @@ class _Kind(type):
     def __subclasscheck__(cls, subclass: type) -> bool:
         return type.__subclasscheck__(cls, subclass) or ("_kind" in vars(cls) and issubclass(subclass, cls._kind))
 
-
     def stand_for(cls, real: Any) -> None:
         """Make locks around those that *real* makes, with all of their attributes."""
         cls._real, example = real, real()

@@ -181,7 +181,7 @@ def test_conditions_events_and_queues(either: bool) -> None:
         with condition:
             seen.append(1)
             condition.notify_all()
-            assert condition.wait_for(lambda: len(seen) == 2, 5)
+            assert condition.wait_for(lambda seen=seen: len(seen) == 2, 5)  # type: ignore[misc]  # mypy has no type for it
         thread.join()
     pipe: queue.Queue[int] = queue.Queue()
     pipe.put(1)
