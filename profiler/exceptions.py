@@ -1,6 +1,6 @@
 """Which exceptions are raised where, handled ones too: by ``sys.monitoring``, so from Python 3.12 on.
 
-Before 3.12 nothing tells of an exception but ``sys.settrace``, which makes every program slow; there are no samples then.
+Before 3.12 nothing tells of an exception but ``sys.settrace``, which makes every program slow: there are no samples.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What stands for ``threading.Lock`` and ``threading.RLock`` while locks are profiled (``_locks.c``).
 
-Both are called as the real ones, and give a real one to the standard library and to ourselves. What else they give looks
-like a real one to ``isinstance``, ``pickle``, ``copy`` and ``Condition``, and what was made before looks like one of them.
+Both are called as the real ones, and give a real one to the standard library and to ourselves. What else they give
+looks like a real one to ``isinstance``, ``pickle``, ``copy`` and ``Condition``, and what was made before looks like one
+of them.
 """
 
 from __future__ import annotations

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 # What watches, and the setting that switches it.
 COLLECTORS: tuple[tuple[str, str, str], ...] = (
     ("DD_PROFILING_STACK_ENABLED", "ddmiddleware.profiling.stack_collector", "StackCollector"),
+    ("DD_PROFILING_MEMORY_ENABLED", "ddmiddleware.profiling.memory", "MemoryCollector"),
+    ("DD_PROFILING_LOCK_ENABLED", "ddmiddleware.profiling.locks", "LockCollector"),
+    ("DD_PROFILING_EXCEPTION_ENABLED", "ddmiddleware.profiling.exceptions", "ExceptionCollector"),
+    ("DD_PROFILING_GC_ENABLED", "ddmiddleware.profiling.gc_pauses", "GcCollector"),
 )
 
 _FLUSH_S = 0.5  # beyond the time of one upload, for stop(flush=True)

@@ -36,11 +36,11 @@ def collector() -> Iterator[LockCollector]:
 
 
 @pytest.fixture(params=["with", "without"])
-def either(request: pytest.FixtureRequest) -> Iterator[bool]:
+def either(request: pytest.FixtureRequest) -> bool:
     """The test holds with the profiler and without it."""
     if request.param == "with":
         request.getfixturevalue("collector")
-    yield request.param == "with"
+    return bool(request.param == "with")
 
 
 def hold(take: Any, give: Any, seconds: float = HELD_S) -> threading.Thread:
