@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from ddmiddleware.profiling.exceptions import ExceptionCollector
-from ddmiddleware.tracing import Settings, default_tracer
+from ddmiddleware.tracing import Settings
+from tests.profiler.sampling import quiet_tracer
 
 needs_monitoring = pytest.mark.skipif(sys.version_info < (3, 12), reason="there is no sys.monitoring before 3.12")
 ALL = {"DD_PROFILING_EXCEPTION_SAMPLING_INTERVAL": "1"}
@@ -123,7 +124,7 @@ def test_it_knows_the_request_and_on_wish_the_message() -> None:
     collector = made(DD_PROFILING_EXCEPTION_COLLECT_MESSAGE="true")
     collector.start()
     with (
-        default_tracer.trace("web.request", resource="GET /burnt", span_type="web"),
+        quiet_tracer().trace("web.request", resource="GET /burnt", span_type="web"),
         pytest.raises(ValueError, match="burnt"),
     ):
         bake(ValueError)

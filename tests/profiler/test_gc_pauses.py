@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from ddmiddleware.profiling.gc_pauses import GcCollector
-from ddmiddleware.tracing import Settings, default_tracer
+from ddmiddleware.tracing import Settings
+from tests.profiler.sampling import quiet_tracer
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def sweep() -> None:
 
 def test_a_pause_is_measured(collector: GcCollector) -> None:
     kept = [[number] for number in range(100_000)]
-    with default_tracer.trace("web.request", resource="GET /sweep", span_type="web"):
+    with quiet_tracer().trace("web.request", resource="GET /sweep", span_type="web"):
         sweep()
         sweep()
     full = [s for s in collector.collect() if s.stack[0][0] == "sweep"]

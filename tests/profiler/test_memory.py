@@ -16,7 +16,8 @@ import pytest
 
 from ddmiddleware.profiling.memory import MemoryCollector
 from ddmiddleware.profiling.samples import Sample
-from ddmiddleware.tracing import Settings, default_tracer
+from ddmiddleware.tracing import Settings
+from tests.profiler.sampling import quiet_tracer
 
 pytest.importorskip("ddmiddleware.profiling._memory", reason="without a compiler, memory is not profiled")
 
@@ -121,7 +122,7 @@ def test_samples_know_their_line_and_thread(collector: MemoryCollector) -> None:
 
 
 def test_samples_know_their_request(collector: MemoryCollector) -> None:
-    with default_tracer.trace("web.request", resource="GET", span_type="web") as root:
+    with quiet_tracer().trace("web.request", resource="GET", span_type="web") as root:
         kept = strings(1000)
         root.resource = "GET /cakes"
     strings(1000)
