@@ -36,7 +36,14 @@ def test_children_deliver_before_they_end(agent: RecordingAgent, tmp_path: Path,
     path = tmp_path / "job.py"
     path.write_text(SCRIPT)
     launch = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module('job', {}, '__main__', True)"
-    run(launch, agent.url, str(tmp_path), method, DD_TRACE_WRITER_INTERVAL_SECONDS="60")
+    run(
+        launch,
+        agent.url,
+        str(tmp_path),
+        method,
+        DD_TRACE_WRITER_INTERVAL_SECONDS="60",
+        DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS="20",
+    )
     names = sorted(span["name"] for span in agent.spans)
     assert names == ["child"] * 3 + ["inner"] * 3 + ["parent"]
     assert len({chunk[0]["metrics"]["process_id"] for chunk in agent.chunks}) == 4
@@ -55,7 +62,7 @@ context = multiprocessing.get_context("fork")
 with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:
     assert list(pool.map(work, range(20))) == list(range(20))
 """
-    run(script, agent.url, DD_TRACE_WRITER_INTERVAL_SECONDS="60")
+    run(script, agent.url, DD_TRACE_WRITER_INTERVAL_SECONDS="60", DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS="20")
     assert [span["name"] for span in agent.spans] == ["job"] * 20
 
 

@@ -6,7 +6,7 @@ import gzip
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ddmiddleware.tracing import Span, Tracer
@@ -100,6 +100,7 @@ def test_any_name(idle: Tracer, name: Any, service: Any, resource: Any, kind: An
 
 @_quick
 @given(_Anything, _Anything, _Anything, _Anything, _Anything)
+@example(1, -1, 0, 0, None)
 def test_any_number(idle: Tracer, start: Any, duration: Any, trace_id: Any, span_id: Any, parent_id: Any) -> None:
     good, subject = _trace(idle)
     subject.start_ns, subject.duration_ns, subject.trace_id = start, duration, trace_id

@@ -101,13 +101,15 @@ class ProtobufFormat:
     def span(self, span: Span) -> bytes:
         """Return a ``Span``."""
         meta = tags(span) if span._events else span._meta
-        start_ns = span.start_ns
+        start_ns, duration_ns = span.start_ns, span.duration_ns
+        if not duration_ns >= 0:  # type: ignore[operator]  # it is finished; what packs the sum refuses all else
+            raise ValueError("no such time")
         parts = [
             _TRACE_ID,
             _ids(span.trace_id.to_bytes(16, "big"), _SPAN_ID, span.span_id),
             _parent(_PARENT_ID, span.parent_id) if span.parent_id else b"",
             self._head[span.name, span.resource, span.span_type, meta.get(SPAN_KIND)],
-            _times(_START, start_ns, _END, start_ns + span.duration_ns),  # type: ignore[operator]  # it is finished
+            _times(_START, start_ns, _END, start_ns + duration_ns),  # type: ignore[operator]
             _FLAGS[flags(span)],
         ]
         parts.extend(map(self._tag, meta.items()))
