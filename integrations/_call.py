@@ -61,8 +61,8 @@ class Call:
         else:
             self._kwargs = {**self._kwargs, name: value}
 
-    def inject(self, headers: MutableMapping[str, str]) -> tuple[str, ...]:
-        """Add the headers that continue the trace, and return their names.
+    def inject(self, headers: MutableMapping[str, str]) -> dict[str, str]:
+        """Add the headers that continue the trace, and return them.
 
         A trace context and a baggage that the caller set itself stay as they are.
         """

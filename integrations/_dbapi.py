@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from ddmiddleware.integrations._patching import Call, Integration, Traced
 from ddmiddleware.integrations._sql_comment import comment
@@ -21,7 +22,23 @@ class Server(NamedTuple):
 
 
 ReadServer = Callable[[Any], Server]
+_NOWHERE = Server()
 Comments = Callable[[Call], "bool | None"]
+
+
+def for_good(read: ReadServer) -> ReadServer:
+    """Have a connection that is open read but once: where it leads cannot change, and reading takes its time."""
+    known: WeakKeyDictionary[Any, Server] = WeakKeyDictionary()
+
+    def server(connection: Any) -> Server:
+        if connection.closed:  # and knows nothing any more
+            return _NOWHERE
+        found = known.get(connection)
+        if found is None:
+            found = known[connection] = read(connection)
+        return found
+
+    return server
 
 
 def interpolating(parameters: str) -> Comments:

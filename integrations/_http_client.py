@@ -107,11 +107,11 @@ def _inject(call: Call, host: str, headers: MutableMapping[str, str]) -> None:
     Our own may be there as well: a redirect copies them, and a prepared request is sent again with them.
     """
     may = call.options.distributed_tracing and may_propagate_to(host)
-    names = call.inject(headers) if may else ()
-    if not names and _take_back(headers) and may:
-        names = call.inject(headers)
-    if INJECTED_MARK in names:
-        _injected[headers[INJECTED_MARK]] = names
+    ours = call.inject(headers) if may else {}
+    if not ours and _take_back(headers) and may:
+        ours = call.inject(headers)
+    if INJECTED_MARK in ours:
+        _injected[ours[INJECTED_MARK]] = tuple(ours)
         if len(_injected) > _REMEMBERED_MAX:
             _injected.popitem(last=False)
 
@@ -139,7 +139,9 @@ def is_sent() -> bool:
 
 def is_hop(headers: MutableMapping[str, str]) -> bool:
     """Return whether the active span is of a request that was sent with other headers: these are a redirect's."""
-    span = default_tracer.current_span()
+    span = active.get()
+    if type(span) is not Span or span.duration_ns is not None:
+        span = default_tracer.current_span()
     return span is not None and _sent.get(span.span_id, id(headers)) != id(headers)
 
 

@@ -19,9 +19,8 @@ integration = Integration(
 _FACTORY_POSITION = 1  # connect(dsn, connection_factory, cursor_factory, **kwargs); cursor(name, cursor_factory, ...)
 
 
+@_dbapi.for_good
 def _server(connection: Any) -> _dbapi.Server:
-    if connection.closed:  # and knows nothing any more
-        return _dbapi.Server()
     info = connection.info
     return _dbapi.Server(info.host, info.port, info.dbname, info.user)
 

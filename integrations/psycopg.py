@@ -21,9 +21,8 @@ integration = Integration(
 )
 
 
+@_dbapi.for_good
 def _server(connection: Any) -> _dbapi.Server:
-    if connection.closed:  # and knows nothing any more
-        return _dbapi.Server()
     info = connection.info
     return _dbapi.Server(info.host, info.port, info.dbname, info.user)
 

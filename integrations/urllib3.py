@@ -19,10 +19,19 @@ def _retried(_pool: Any, *args: Any, **kwargs: Any) -> bool:
     return bool(getattr(retries, "history", ()))
 
 
+def _to_add(pool: Any, *args: Any, **kwargs: Any) -> bool:
+    """Return whether there is anything to do: the outer library's request mostly has its headers already."""
+    return not _http_client.is_sent() or _retried(pool, *args, **kwargs)
+
+
 # A pool's urlopen, because managers, requests and helpers all end there; for a retry or a redirect it calls itself, and
 # each is a request of its own, with headers of its own span, within the first.
 @integration.traces(
-    "urllib3.connectionpool:HTTPConnectionPool.urlopen", name="urllib3.request", type="http", again=_retried
+    "urllib3.connectionpool:HTTPConnectionPool.urlopen",
+    name="urllib3.request",
+    type="http",
+    when=_to_add,
+    again=_retried,
 )
 def request(call: Call) -> None:
     headers = _own_headers(call)
@@ -31,8 +40,7 @@ def request(call: Call) -> None:
 
 @request.within
 def join(call: Call) -> None:
-    if not _http_client.is_sent():
-        _http_client.joined(call, _url(call), _own_headers(call))
+    _http_client.joined(call, _url(call), _own_headers(call))
 
 
 @request.returned

@@ -21,6 +21,13 @@ def note_top_level(span: Span, parent: Span) -> None:
         span._metrics.pop(TOP_LEVEL, None)
 
 
+def give_service(span: Span, service: str) -> None:
+    """Give *service* to a span that inherited its parent's."""
+    if service != span.service:
+        span.service = service
+        span._metrics[TOP_LEVEL] = 1
+
+
 def follow(tracer: Tracer, changed: str) -> None:
     """Let *tracer* go by what code has set: its spans are of another service from now on, or there are none."""
     if changed == "DD_TRACE_ENABLED":

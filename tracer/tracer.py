@@ -15,7 +15,7 @@ from ddmiddleware.tracing.pipeline import Pipeline
 from ddmiddleware.tracing.process import at_fork, process
 from ddmiddleware.tracing.root import start_root
 from ddmiddleware.tracing.sampling import Sampler
-from ddmiddleware.tracing.services import follow, note_top_level
+from ddmiddleware.tracing.services import follow, give_service, note_top_level
 from ddmiddleware.tracing.settings import Settings
 from ddmiddleware.tracing.settings import settings as default_settings
 from ddmiddleware.tracing.span import Span
@@ -73,9 +73,11 @@ class Tracer:
         """
         if not self.enabled:
             return NOOP
-        if self._plain and not service:
+        if self._plain:
             span = start_inside(name, resource, span_type, _OPEN_SPANS_MAX)
             if span is not None:
+                if service:
+                    give_service(span, service)
                 return span
         if type(self._provider) is not ContextProvider:
             from ddmiddleware.tracing.provider import start_provided

@@ -85,30 +85,37 @@ def _read_tags(value: str, carried: Propagated) -> int:
     return high
 
 
-@lru_cache(maxsize=256)  # they are few and mostly the same
-def _pair(key: str, value: str) -> str:
-    value = value.strip()
-    return f"{key}={value}" if KEY.fullmatch(key) and VALUE.fullmatch(value) else ""
-
-
 def inject(context: Context, headers: dict[str, str], tags_max: int = TAGS_MAX) -> None:
     """Write the ``x-datadog-*`` headers into *headers*; tags that take over *tags_max* characters are not sent."""
     carried = context._propagated
     trace_id = context.trace_id or 0
     headers["x-datadog-trace-id"] = str(trace_id & _LOW_64)
     headers["x-datadog-parent-id"] = str(context.span_id)
-    if carried.priority is not None:
-        headers["x-datadog-sampling-priority"] = str(carried.priority)
-    if carried.origin and len(carried.origin) <= _ORIGIN_MAX and VALUE.fullmatch(carried.origin.strip()):
-        headers["x-datadog-origin"] = carried.origin.strip()
-    pairs = [_pair(key, value) for key, value in carried.tags.copy().items() if key.startswith("_dd.p.")]
-    if "" in pairs:
-        carried.tags[ERROR] = "encoding_error"
-        return
-    if trace_id >> 64:
-        pairs.append(f"{HIGH_TRACE_ID}={trace_id >> 64:016x}")
-    tags = ",".join(pairs)
-    if len(tags) > tags_max:
-        carried.tags[ERROR] = "inject_max_size" if tags_max else "disabled"
-    elif tags:
-        headers["x-datadog-tags"] = tags
+    tags = tuple(carried.tags.copy().items())
+    others, error = _others(trace_id >> 64, carried.priority, carried.origin, tags, tags_max)
+    headers.update(others)
+    if error:
+        carried.tags[ERROR] = error
+
+
+@lru_cache(maxsize=256)  # the same for all spans of a trace, and for most traces that begin within one second
+def _others(
+    high: int, decision: int | None, origin: str | None, tags: tuple[tuple[str, str], ...], tags_max: int
+) -> tuple[dict[str, str], str]:
+    """Return the headers beside the ids, and what is wrong with tags that cannot be sent."""
+    headers = {}
+    if decision is not None:
+        headers["x-datadog-sampling-priority"] = str(decision)
+    if origin and len(origin) <= _ORIGIN_MAX and VALUE.fullmatch(origin.strip()):
+        headers["x-datadog-origin"] = origin.strip()
+    pairs = [(key, value.strip()) for key, value in tags if key.startswith("_dd.p.")]
+    if not all(KEY.fullmatch(key) and VALUE.fullmatch(value) for key, value in pairs):
+        return headers, "encoding_error"
+    if high:
+        pairs.append((HIGH_TRACE_ID, f"{high:016x}"))
+    text = ",".join(f"{key}={value}" for key, value in pairs)
+    if len(text) > tags_max:
+        return headers, "inject_max_size" if tags_max else "disabled"
+    if text:
+        headers["x-datadog-tags"] = text
+    return headers, ""

@@ -144,23 +144,23 @@ class Propagator:
                 baggage.inject_legacy(carried.baggage, headers)
         return headers
 
-    def inject_into(self, context: Context, headers: MutableMapping[str, str]) -> tuple[str, ...]:
-        """Add the headers of *context* to those of an outgoing request; return the names of what was added.
+    def inject_into(self, context: Context, headers: MutableMapping[str, str]) -> dict[str, str]:
+        """Add the headers of *context* to those of an outgoing request; return what was added.
 
         What the caller set stays: with one header of a trace context there, of whatever style, nothing is added, and
         where baggage is there, none is.
         """
         ours = self.inject(context)
         if not ours:
-            return ()
+            return ours
         there = {name.lower() for name in headers if isinstance(name, str)}
         if not there.isdisjoint(self._of_traces):
-            return ()
+            return {}
         for name in there.intersection(ours):
             del ours[name]
         for name, value in ours.items():
             headers[name] = value
-        return tuple(ours)
+        return ours
 
 
 def _is_half(context: Context, found: Context) -> bool:

@@ -23,6 +23,7 @@ _MEMBERS_MAX = 32
 # Sections 3.3.1.3.1 and 3.3.1.3.2: a key, and a value of printable ASCII but , and =
 _MEMBER = re.compile(r"[a-z0-9][a-z0-9_\-*/@]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]")
 _OURS_MAX = 256
+_SPAN_ID_LENGTH = 16
 _SPAN_ID = re.compile(r"[0-9a-f]{16}")
 _KEY_UNSAFE = re.compile(r"[^!-+\--9<>-~]")  # outside printable ASCII, or one of , : ; =
 _VALUE_UNSAFE = re.compile(r"[^ -+\--:<-}]")  # outside printable ASCII, or one of , ; ~
@@ -139,34 +140,36 @@ def traceparent(context: Context) -> str:
 def inject(context: Context, headers: dict[str, str]) -> None:
     """Write ``traceparent`` and ``tracestate`` into *headers*."""
     carried = context._propagated
-    tags = carried.tags
-    flags = _RANDOM if carried.random else 0
-    if carried.priority is not None and carried.priority > 0:
-        flags |= _SAMPLED
+    tags = tuple(carried.tags.copy().items())
+    flags, last, after = _others(carried.priority, carried.random, carried.origin, tags, carried.tracestate)
     span_id = f"{context.span_id:016x}"
-    headers["traceparent"] = f"00-{context.trace_id:032x}-{span_id}-{flags:02x}"
-    # The last span that was Datadog's: another vendor's, where a context is handed on without a span of ours.
-    ours = f"dd=p:{tags.get(LAST_PARENT_KEY, span_id)}"
-    if tags or carried.origin:
-        travelling = tuple([pair for pair in tags.copy().items() if pair[0].startswith("_dd.p.")])
-        ours += _items(carried.priority, carried.origin, travelling, _OURS_MAX - len(ours))
-    elif carried.priority is not None:
-        ours += f";s:{carried.priority}"
-    headers["tracestate"] = f"{ours},{carried.tracestate}" if carried.tracestate else ours
+    headers["traceparent"] = f"00-{context.trace_id:032x}-{span_id}-{flags}"
+    headers["tracestate"] = f"dd=p:{span_id if last is None else last}{after}"
 
 
 @lru_cache(maxsize=256)  # they are few and mostly the same
-def _items(decision: int | None, origin: str | None, tags: tuple[tuple[str, str], ...], left: int) -> str:
-    """Return what follows the parent, in *left* characters; of the tags those that matter most come first."""
-    text = "" if decision is None else f";s:{decision}"
-    items = [_item(*pair) for pair in sorted(tags, key=lambda pair: _FIRST.get(pair[0], 2))]
+def _others(
+    decision: int | None, random: bool, origin: str | None, tags: tuple[tuple[str, str], ...], others: str
+) -> tuple[str, str | None, str]:
+    """Return the flags; the last span that was Datadog's, where it is not that of the context; what follows that.
+
+    The last one is another's where a context that came from another vendor is handed on without a span of ours.
+    """
+    flags = _RANDOM if random else 0
+    if decision is not None and decision > 0:
+        flags |= _SAMPLED
+    last = dict(tags).get(LAST_PARENT_KEY)
+    ours = "" if decision is None else f";s:{decision}"
+    travelling = [pair for pair in tags if pair[0].startswith("_dd.p.")]
+    items = [_item(*pair) for pair in sorted(travelling, key=lambda pair: _FIRST.get(pair[0], 2))]
     if origin:
         items.insert(0, f";o:{_safe_value(origin)}")
-    for item in items:
-        if len(text) + len(item) > left:
+    left = _OURS_MAX - len("dd=p:") - (_SPAN_ID_LENGTH if last is None else len(last))
+    for item in items:  # those that matter most come first
+        if len(ours) + len(item) > left:
             break
-        text += item
-    return text
+        ours += item
+    return f"{flags:02x}", last, f"{ours},{others}" if others else ours
 
 
 def _item(key: str, value: str) -> str:
