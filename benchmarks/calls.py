@@ -4,7 +4,7 @@ import contextlib
 
 from benchmarks.clients import CLIENTS
 from benchmarks.figures import Outcome, Table, Verdict, differences, ratios, worst
-from benchmarks.peers import DDTRACES, NOTHING, OPENTELEMETRY, OURS, TRACERS, Peer
+from benchmarks.peers import DDTRACES, NOTHING, OURS, TRACERS, Peer
 from benchmarks.processes import Child, NotMeasuredError, Progress, Sink
 from benchmarks.rounds import Cells, Pass, take_turns
 from benchmarks.servers import http_server, redis_server
@@ -47,8 +47,6 @@ def measure_calls(rounds: int, quick: bool, progress: Progress) -> Outcome:
     for case in CLIENTS:
         ddtraces = worst(_added_ratio(cells, peer, case) for peer in DDTRACES)
         verdicts.append(Verdict(f"CPU added per {case}, of ddtrace", _OF_DDTRACE, ddtraces, "x"))
-        of_opentelemetry = _added_ratio(cells, OPENTELEMETRY, case)
-        verdicts.append(Verdict(f"CPU added per {case}, of OpenTelemetry", _OF_DDTRACE, of_opentelemetry, "x"))
     return Outcome(tables, verdicts, cells.problems(), cells.raw())
 
 
