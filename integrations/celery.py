@@ -123,6 +123,13 @@ def _ran(expected: tuple[type[BaseException], ...], call: Call, result: Any) -> 
             call.tags["error.stack"] = str(stack)
 
 
+# on_start, because the pool's children are forked by it: each would import what it sends with again, for the one task
+# that it runs with --max-tasks-per-child=1.
+@_worker.observes("celery.concurrency.prefork:TaskPool.on_start")
+def start_pool(*_args: Any, **_kwargs: Any) -> None:
+    default_tracer.load()
+
+
 # A child of the pool ends by os._exit, which runs nothing of atexit; this is called before it.
 @_worker.replaces("celery.concurrency.prefork:process_destructor")
 def end_child(original: Any) -> Any:

@@ -275,6 +275,13 @@ class Tracer:
             timeout = self.settings["DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS"]
         return self._worker.stop(time.monotonic() + timeout)
 
+    def load(self) -> None:
+        """Import what sending needs, which otherwise the first sending does: for who forks many that send."""
+        from ddmiddleware.tracing import redaction  # noqa: F401  # it is needed, not used here
+        from ddmiddleware.tracing.export.choice import load
+
+        load(self.settings)
+
     def divert(self, queue: Queue) -> Queue:
         """Put what finishes from now on into *queue* instead of sending it; return where it went before."""
         before, self._pipeline.worker = self._pipeline.worker, queue

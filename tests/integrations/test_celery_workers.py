@@ -170,6 +170,16 @@ def test_every_child_delivers(agent: RecordingAgent, at_rabbit: Environ, tmp_pat
     with worker(at_rabbit, tmp_path / "log", "prefork", "--max-tasks-per-child=1", "-c", "5", by=BY_COMMAND):
         assert send(at_rabbit, "many", by=BY_COMMAND)["many"] == [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]
     assert tree(agent) == {"many": ADD * 10}
+    assert len(agent.requests) == 11  # one of each child and one of who sends: none asks who the agent is, and waits
+
+
+def test_children_inherit_what_sends(agent: RecordingAgent, at_redis: Environ, tmp_path: Path) -> None:
+    """Each would import it again at its end, for the one task that it runs."""
+    with worker(at_redis, tmp_path / "log", "prefork", "--max-tasks-per-child=1"):
+        inherited = send(at_redis, "loaded")["loaded"]
+    needed = {"redaction", "encoding", "export.choice", "export.agent", "export.http"}
+    assert {f"ddmiddleware.tracing.{name}" for name in needed} | {"http.client"} <= set(inherited)
+    agent.wait_for_spans(3)
 
 
 def test_a_chord(agent: RecordingAgent, at_redis: Environ, tmp_path: Path) -> None:

@@ -37,6 +37,12 @@ def chosen(settings: Settings) -> list[str]:
     return [name for name in EXPORTERS if name in names]
 
 
+def load(settings: Settings) -> None:
+    """Import what is chosen, and open nothing."""
+    for name in chosen(settings):
+        import_module(EXPORTERS[name][0])
+
+
 def open_exporters(settings: Settings, take_rates: Callable[[dict[str, float]], None] | None = None) -> Exporter:
     """Open what is chosen; what cannot be opened is reported once, and is no reason to lose the others.
 
