@@ -64,6 +64,22 @@ def test_statements(connection: Any, driver: Driver, recorder: Recorder) -> None
     )
 
 
+def test_where_a_connection_leads_is_read_once(
+    connection: Any, driver: Driver, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+    info = psycopg.Connection.info
+    monkeypatch.setattr(psycopg.Connection, "info", property(lambda self: reads.append(self) or info.fget(self)))
+    connection.execute("select 1")
+    connection.execute("select 2")
+    assert reads == [connection]
+    with contextlib.closing(psycopg.connect(**options(driver))) as another:
+        another.execute("select 3")
+    assert reads == [connection, another]
+    queries = [driver.query(f"select {number}", 1) for number in (1, 2, 3)]
+    assert recorder.take() == numbered(queries)
+
+
 def test_a_refused_statement(connection: Any, driver: Driver, recorder: Recorder) -> None:
     with pytest.raises(errors.SyntaxError) as caught:
         connection.execute("selec")
