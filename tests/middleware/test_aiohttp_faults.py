@@ -18,6 +18,8 @@ from tests.integrations.recorder import Recorder
 from tests.middleware.aiohttp_app import broken, forbidden, served
 from tests.middleware.http_by_hand import ask_port
 
+pytestmark = pytest.mark.once
+
 FAULTS = [
     *((Request, name) for name, value in vars(Request).items() if callable(value)),
     (_request, "extract_headers"),

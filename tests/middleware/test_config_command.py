@@ -24,6 +24,8 @@ import functools
 from requests import get
 from requests.sessions import Session
 
+pytestmark = pytest.mark.once
+
 send = Session.send
 
 

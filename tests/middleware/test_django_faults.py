@@ -22,6 +22,8 @@ from tests.middleware.django_requests import asgi_app, wsgi_app
 from tests.middleware.requests_by_hand import Answer, ask_wsgi, asked
 from tests.middleware.test_faults import SHARED, TRACEPARENT, _broken, _functions, _name
 
+pytestmark = pytest.mark.once
+
 PATHS = (
     "/users/7",
     "/memory",

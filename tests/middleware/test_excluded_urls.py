@@ -22,6 +22,8 @@ from tests.integrations.recorder import Recorder
 from tests.middleware.interfaces import Interface, put
 from tests.middleware.requests_by_hand import Client, ask_wsgi, asked, environ, scope
 
+pytestmark = pytest.mark.once
+
 
 def work() -> None:
     with default_tracer.trace("outer"), default_tracer.trace("inner") as span:

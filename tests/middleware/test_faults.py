@@ -28,6 +28,8 @@ from ddmiddleware.tracing import Span, active, default_tracer, guarded
 from tests.integrations.recorder import Recorder
 from tests.middleware.requests_by_hand import Client, MissingError, ask_wsgi, asked, scope
 
+pytestmark = pytest.mark.once
+
 TRACEPARENT = f"00-{7:032x}-{9:016x}-01"
 
 

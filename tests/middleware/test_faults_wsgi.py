@@ -21,6 +21,8 @@ from ddmiddleware.tracing import active, guarded
 from tests.integrations.recorder import Recorder
 from tests.middleware.requests_by_hand import MissingError, ask_wsgi, asked
 
+pytestmark = pytest.mark.once
+
 PATHS = ("/items/cup", "/items/broken", "/nowhere")
 
 
