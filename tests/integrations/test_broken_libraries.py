@@ -12,6 +12,7 @@ import pytest
 
 from ddmiddleware.integrations import TABLE
 
+pytestmark = pytest.mark.once
 STUBS = {
     "empty": "",
     "of other kinds": "def __getattr__(name):\n    return 1\n",
@@ -34,7 +35,6 @@ patch_all()
 unpatch()
 from ddmiddleware.integrations import diagnosis
 
-pytestmark = pytest.mark.once
 diagnosis()
 print(json.dumps(found))
 """

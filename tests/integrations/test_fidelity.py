@@ -113,6 +113,8 @@ EXPECTED = {
 }
 # What Cython has compiled is no function to inspect; what stands for it is, and is found among a class's functions.
 COMPILED = {"type", "static type", "isfunction", "ismethoddescriptor", "coroutine marker", "class members"}
+if sys.version_info >= (3, 12):
+    COMPILED.add("type parameters")  # which a function in Python has, if empty
 # Replaced only where a setting, the version or another replacement of the same function asks for it.
 OPTIONAL = {
     "blinker.base:Signal.send",
