@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
-import zlib
 from typing import Any
 
 from ddmiddleware.profiling import pprof
@@ -63,7 +63,7 @@ class Uploader(Delivery):
         parts = {"profile.pprof": pprof.encode(profile)}
         if self._settings["DD_PROFILING_ENABLE_CODE_PROVENANCE"]:
             if not self._provenance:
-                self._provenance = zlib.compress(code_provenance(), wbits=16 + zlib.MAX_WBITS)
+                self._provenance = gzip.compress(code_provenance())
             parts["code-provenance.json"] = self._provenance
         event = json.dumps(event_of(profile, self._settings, list(parts), self._number), separators=(",", ":"))
         self._number += 1

@@ -41,6 +41,9 @@ def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     left = active.get()
     active.set(None)
     unpatch()
+    default_settings._values.clear()
+    for changed in default_settings._listeners:  # what took over a setting of this test's
+        changed("")
     assert left is None
     assert not [name for name in TABLE if is_on(name)]
     for thread in set(threading.enumerate()) - before:

@@ -19,12 +19,12 @@ from tests.tracer.processes import environment
 AWAY = "http://127.0.0.1:9"
 CONFIG, DOCTOR = "config", "doctor"
 
+pytestmark = pytest.mark.once
+
 SHOP = """\
 import functools
 from requests import get
 from requests.sessions import Session
-
-pytestmark = pytest.mark.once
 
 send = Session.send
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import _socket
 import encodings.idna  # noqa: F401  # the first connection needs it, and would import it where a fork may come between
 import io
 import os
 import socket
 import ssl
+import sys
 import time
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -30,6 +32,22 @@ class _UnixConnection(HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
+
+
+def _connected(address: tuple[str, int], timeout: float, *source: Any) -> socket.socket:
+    """Be ``socket.create_connection``; where gevent's can resolve no name any more, do without gevent.
+
+    It resolves them in threads, and from 3.12 on Python starts none once its exit has begun.
+    """
+    try:
+        return socket.create_connection(address, timeout, *source)
+    except RuntimeError:
+        original = sys.modules["gevent.monkey"].get_original("socket", "socket")
+        family, kind, protocol, _, found = _socket.getaddrinfo(*address, 0, socket.SOCK_STREAM)[0]
+        opened: socket.socket = original(family, kind, protocol)
+        opened.settimeout(timeout)
+        opened.connect(found)
+        return opened
 
 
 class _Answer(io.RawIOBase):
@@ -113,6 +131,7 @@ class Connection:
             raise TimeoutError("no time left")
         if self._http is None:
             self._http = self._open(timeout)
+            vars(self._http)["_create_connection"] = _connected  # http.client's own way to have another
             vars(self._http)["_ddmiddleware_own"] = True  # no span is made of what takes spans away
         http = self._http
         http.timeout = timeout
