@@ -120,7 +120,7 @@ print(sum(path.stat().st_size for path in files if path.suffix != ".pyc"))
 """
     check = check.replace("ACCELERATED", repr(accelerated))
     size = run(python, "-W", "error", "-c", check, cwd=tmp_path, env={"DD_TRACE_AGENT_URL": "http://127.0.0.1:1"})
-    assert int(size) < 1_200_000  # msgpack's and wrapt's own binaries are 2.6 MB and not ours to change
+    assert int(size) < 1_500_000  # msgpack's and wrapt's own binaries are 2.6 MB and not ours to change
     missing = subprocess.run([python, "-m", "ddmiddleware", "collector"], capture_output=True, text=True, cwd=tmp_path)
     assert missing.returncode == 1
     assert "ddmiddleware[collector]" in missing.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
 import tracemalloc
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -290,5 +291,6 @@ def test_a_thousand_idle_connections(patched: Recorder, caplog: pytest.LogCaptur
     finally:
         default_tracer.enabled = True
         tracemalloc.stop()
-    assert with_us - without < 2500, (with_us, without)
+    most = 2500 if sys.version_info >= (3, 11) else 3000  # whose frames are larger
+    assert with_us - without < most, (with_us, without)
     assert caplog.records == []
