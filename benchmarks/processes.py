@@ -15,6 +15,7 @@ from benchmarks.workload import COUNTED
 
 EXIT_LIMIT_S = 90.0
 _ANSWER_LIMIT_S = 300.0
+_LATE_LIMIT_S = 3.0
 
 
 class NotMeasuredError(Exception):
@@ -59,6 +60,19 @@ class Sink:
             connection.request("GET", COUNTED)
             answer: dict[str, Any] = json.loads(connection.getresponse().read())
             return answer
+
+    def counted_since(self, before: dict[str, Any], made: int) -> dict[str, Any]:
+        """Return the counts when a multiple of *made* spans has come since *before*; what is there after some seconds.
+
+        A peer's flush may return while its own thread still sends what it took before.
+        """
+        end = time.monotonic() + _LATE_LIMIT_S
+        while True:
+            counts = self.counted()
+            spans = counts["spans"] - before["spans"]
+            if (spans and spans % made == 0) or time.monotonic() > end:
+                return counts
+            time.sleep(0.05)
 
 
 @contextlib.contextmanager

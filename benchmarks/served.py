@@ -67,6 +67,7 @@ def _served(peer: Peer) -> Iterator[http.client.HTTPConnection]:
     with contextlib.ExitStack() as stack:
         end = stack.enter_context(sink())
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # for head and body are sent one by one
         port = listening.getsockname()[1]
         address = f"--bind=fd://{listening.fileno()}"
         command = [

@@ -14,8 +14,9 @@ def measure_spans(rounds: int, quick: bool, progress: Progress) -> Outcome:
     def measure(child: Child, sink: Sink, case: str) -> Pass:
         before = sink.counted()
         answer = child.ask("spans", shape=case, bursts=bursts)
-        after = sink.counted()
-        made, counted = answer["made"], after["spans"] - before["spans"]
+        made = answer["made"]
+        after = sink.counted_since(before, made)
+        counted = after["spans"] - before["spans"]
         shape = SHAPES[case]
         tags = made // shape.spans * shape.tags
         if counted != made:
