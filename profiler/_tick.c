@@ -38,7 +38,7 @@ look_at(PyThreadState *state, struct thread *thread)
 }
 
 static void
-sample_thread(PyThreadState *state, int runs, uint64_t now_ns, uint64_t period_ns)
+sample_thread(PyThreadState *state, int runs, uint64_t due_ns, uint64_t late_ns, uint64_t period_ns)
 {
     int fresh;
     struct frame leaf;
@@ -53,7 +53,7 @@ sample_thread(PyThreadState *state, int runs, uint64_t now_ns, uint64_t period_n
     if (!fresh) {
         uint64_t cpu_ns = thread_cpu_ns(thread);
         used_ns = cpu_ns - thread->cpu_ns;
-        wall_ns = now_ns - thread->seen_ns;
+        wall_ns = due_ns - thread->seen_ns;
         thread->cpu_ns = cpu_ns;
     }
     else if (sampler.number > 1) {
@@ -63,7 +63,7 @@ sample_thread(PyThreadState *state, int runs, uint64_t now_ns, uint64_t period_n
         uint64_t interval_ns = timer_counts.interval_ns;
         used_ns = !runs ? thread->cpu_ns : period_ns < interval_ns ? period_ns : interval_ns;
     }
-    thread->seen_ns = now_ns;
+    thread->seen_ns = due_ns;
     thread->tick = sampler.number;
     if (thread->ours && sampler.ignore_ours) {
         return;
@@ -81,21 +81,22 @@ sample_thread(PyThreadState *state, int runs, uint64_t now_ns, uint64_t period_n
     sample->count++;
     sample->wall_ns += wall_ns;
     if (thread->carry_ns > 0 && (runs || (used_ns > 0 && thread_is_runnable(thread)))) {
+        uint64_t since_ns = !runs ? 0 : late_ns < used_ns ? late_ns : used_ns;
         sample->cpu_count++;
-        sample->cpu_ns += thread->carry_ns;
-        thread->carry_ns = 0;
+        sample->cpu_ns += thread->carry_ns - since_ns;
+        thread->carry_ns = since_ns;
     }
 }
 
 void
-tick(PyThreadState *holder, uint64_t now_ns)
+tick(PyThreadState *holder, uint64_t due_ns, uint64_t late_ns)
 {
     if (sampler.table == NULL || PyErr_Occurred()) {
         return;
     }
     PyInterpreterState *interpreter = PyInterpreterState_Main();
-    uint64_t period_ns = now_ns - sampler.last_ns, count = 0;
-    sampler.last_ns = now_ns;
+    uint64_t period_ns = due_ns - sampler.last_ns, count = 0;
+    sampler.last_ns = due_ns;
     sampler.number++;
     for (PyThreadState *state = PyInterpreterState_ThreadHead(interpreter); state != NULL;
          state = PyThreadState_Next(state)) {
@@ -106,10 +107,10 @@ tick(PyThreadState *holder, uint64_t now_ns)
         /* One that is passed over is charged with its whole time when its turn comes. The first tick sees all. */
         if (count <= THREADS_PER_TICK || state == holder || sampler.number == 1 ||
             random_bits32() % count < THREADS_PER_TICK) {
-            sample_thread(state, state == holder, now_ns, period_ns);
+            sample_thread(state, state == holder, due_ns, late_ns, period_ns);
         }
     }
-    sample_suspended(sampler.table, sampler.depth, sampler.number, now_ns, period_ns);
+    sample_suspended(sampler.table, sampler.depth, sampler.number, due_ns, period_ns);
     if (sampler.number % SWEEP_TICKS == 0) {
         /* With many threads the sweep spares those that chance has passed over. */
         uint64_t rounds = 1 + 20 * (count / THREADS_PER_TICK);

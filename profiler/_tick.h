@@ -181,7 +181,9 @@ void timer_forget(void);
 
 /* ---- _tick.c ---- */
 
-/* One look at all threads. *holder* is the one that computes: it held the GIL when the tick was due. */
-void tick(PyThreadState *holder, uint64_t now_ns);
+/* One look at all threads. *holder* is the one that computes: it held the GIL when the tick was due, and for *late_ns* from
+   then on. Time is charged up to when the tick was due: else a call that keeps the GIL would be charged its own rest each
+   time that it is seen, and long ones too much. */
+void tick(PyThreadState *holder, uint64_t due_ns, uint64_t late_ns);
 
 #endif

@@ -41,6 +41,16 @@ static struct {
 #define LOAD(what) __atomic_load_n(&(what), __ATOMIC_ACQUIRE)
 #define STORE(what, value) __atomic_store_n(&(what), (value), __ATOMIC_RELEASE)
 
+static uint64_t
+next_due_ns(uint64_t due_ns)
+{
+    static uint32_t state = 2463534242u; /* of this thread alone, unlike random_bits32 */
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+    return due_ns + timer_counts.interval_ns * (1000 - JITTER_PER_MILLE + state % (2 * JITTER_PER_MILLE + 1)) / 1000;
+}
+
 static inline int
 gil_is_held(void)
 {
@@ -61,8 +71,9 @@ serve(PyThreadState *holder)
     if (due != timer.served && timer.alive) {
         uint64_t now_ns = clock_ns(CLOCK_MONOTONIC), due_ns = LOAD(timer.due_ns);
         STORE(timer.served, due);
-        timer_counts.latency_ns += now_ns > due_ns ? now_ns - due_ns : 0;
-        tick(holder, now_ns);
+        uint64_t late_ns = now_ns > due_ns ? now_ns - due_ns : 0;
+        timer_counts.latency_ns += late_ns;
+        tick(holder, due_ns, late_ns);
         timer_counts.ticks++;
     }
 }
@@ -158,8 +169,13 @@ take_turn(PyThreadState *state, uint64_t generation)
     }
     uint64_t before_ns = clock_ns(CLOCK_MONOTONIC);
     PyEval_RestoreThread(state);
-    if (clock_ns(CLOCK_MONOTONIC) - before_ns > NAP_MAX_NS) {
+    uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+    if (now_ns - before_ns > NAP_MAX_NS) {
         holder = NULL; /* another thread was quicker, and it is not known any more who it was */
+    }
+    /* What came due while a C function kept the GIL finds that function, too. */
+    for (uint64_t due_ns = next_due_ns(timer.due_ns); due_ns < now_ns; due_ns = next_due_ns(due_ns)) {
+        STORE(timer.due_ns, due_ns);
     }
     uint64_t ticks = timer_counts.ticks;
     serve(holder);
@@ -205,16 +221,6 @@ adapt(void)
     timer_counts.interval_ns = interval_ns < (double)timer.fastest_ns ? timer.fastest_ns : (uint64_t)interval_ns;
 }
 
-static uint64_t
-jittered(uint64_t interval_ns)
-{
-    static uint32_t state = 2463534242u; /* of this thread alone, unlike random_bits32 */
-    state ^= state << 13;
-    state ^= state >> 17;
-    state ^= state << 5;
-    return interval_ns * (1000 - JITTER_PER_MILLE + state % (2 * JITTER_PER_MILLE + 1)) / 1000;
-}
-
 static void *
 run(void *argument)
 {
@@ -232,10 +238,10 @@ run(void *argument)
             rated_ns = now_ns;
             adapt();
         }
-        due_ns += jittered(timer_counts.interval_ns);
-        if (due_ns < now_ns) {
-            due_ns = now_ns + jittered(timer_counts.interval_ns);
-        }
+        /* The next one does not depend on when this one was served, or what follows a long call would be seen too often. */
+        do {
+            due_ns = next_due_ns(due_ns);
+        } while (due_ns < now_ns);
     }
     if (state != NULL) {
         PyEval_RestoreThread(state);
