@@ -104,8 +104,13 @@ def test_one_warning_however_long_it_lasts(
             delivered = tracer.flush(5)
             assert delivered is (behaviour == "413")
         stats = tracer.stats()
-        tracer.shutdown(0.1)
-    assert [(record.name, record.levelname) for record in caplog.records] == [("ddmiddleware", "WARNING")]
+        assert [(record.name, record.levelname) for record in caplog.records] == [("ddmiddleware", "WARNING")]
+        for _ in range(2):
+            tracer.shutdown(0.1)
+    at_end = [record.getMessage() for record in caplog.records[1:]]
+    assert [text.partition(" (")[0] for text in at_end] == (
+        [] if behaviour == "413" else ["ddmiddleware: 50 spans are lost: 50 could not be sent at the end"]
+    )
     assert agent.url in caplog.text
     assert "\n" not in caplog.records[0].getMessage()
     assert (stats["sent"], stats["dropped"] + stats["pending"], stats["waiting"]) == (0, 50, 0)
@@ -177,7 +182,7 @@ def test_an_agent_that_starts_later(make_tracer: MakeTracer, tmp_path: Path) -> 
         tracer.shutdown()
 
 
-def test_the_queue_is_bounded(make_tracer: MakeTracer) -> None:
+def test_the_queue_is_bounded(make_tracer: MakeTracer, caplog: pytest.LogCaptureFixture) -> None:
     with HostileAgent("hanging") as agent:
         tracer = make_tracer(agent.url, DD_TRACE_WRITER_MAX_SPANS="100", DD_TRACE_AGENT_TIMEOUT_SECONDS="60")
         _work(tracer)
@@ -186,6 +191,10 @@ def test_the_queue_is_bounded(make_tracer: MakeTracer) -> None:
         stats = tracer.stats()
         assert (stats["waiting"], stats["dropped"], stats["pending"]) == (100, 150, 1)
         assert not tracer.shutdown(0.1)
+        assert caplog.messages == [
+            f"ddmiddleware: 251 spans are lost: 101 could not be sent at the end ({agent.url} did not answer in time);"
+            " 150 came while too many waited to be sent"
+        ]
 
 
 def test_what_is_kept_is_bounded_and_the_oldest_goes(

@@ -1,4 +1,4 @@
-"""A process ends as it would without us, whatever the agent does: same status, a second later at most, one warning."""
+"""A process ends as without us, whatever the agent does: same status, a second later at most, what was lost is said."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ if way in ("terminated", "interrupted"):
 STATUS = {"end": 0, "exit": 3, "error": 1, "terminated": 5, "interrupted": -signal.SIGINT}
 SIGNALS = {"terminated": signal.SIGTERM, "interrupted": signal.SIGINT}
 SHOWS_A_STACK = ("error", "interrupted")
+TAKES_ALL = ("closes_idle",)
+REFUSES = ("413",)  # which is said when it happens
 
 
 @pytest.mark.parametrize("way", STATUS)
@@ -63,10 +65,32 @@ def test_exit(behaviour: str, way: str) -> None:
         process.communicate()
     assert status == STATUS[way], said
     assert took < LIMIT_S
-    assert said.count("ddmiddleware") <= 1, said
+    assert said.count("ddmiddleware: ") <= 2, said
+    lost = 0 if behaviour in TAKES_ALL + REFUSES else 42
+    assert said.count("are lost") == (1 if lost else 0), said
+    assert (f"ddmiddleware: {lost} spans are lost: {lost} could not be sent at the end" in said) is bool(lost), said
     assert said.count("Traceback") == (1 if way in SHOWS_A_STACK else 0), said
     if way not in SHOWS_A_STACK:
-        assert len(said.splitlines()) <= 1, said
+        assert len(said.splitlines()) <= 2, said
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "why"),
+    [
+        ("refused", "cannot send traces to {url}: Connection refused"),
+        ("hanging", "{url} did not answer in time"),
+        ("500", "cannot send traces to {url}: it answered 500"),
+    ],
+)
+def test_what_a_short_program_loses_is_one_line(behaviour: str, why: str) -> None:
+    with HostileAgent(behaviour) as agent:
+        process = start("from ddmiddleware import tracer\ntracer.trace('a').finish()", agent.url)
+        _, said = process.communicate(timeout=WAIT_S)
+        why = why.format(url=agent.url)
+    assert (process.returncode, said) == (
+        0,
+        f"ddmiddleware: 1 spans are lost: 1 could not be sent at the end ({why})\n",
+    )
 
 
 def test_what_is_finished_last_is_sent() -> None:

@@ -246,8 +246,8 @@ def test_one_warning_however_long_it_lasts(
             _work(tracer, 10)
             assert tracer.flush(5) is (behaviour in ("413", "500", "closes_idle"))
         stats = tracer.stats()
+        assert [record.levelname for record in caplog.records] == ["WARNING"] * agent.warns
         tracer.shutdown(0.1)
-    assert [record.levelname for record in caplog.records] == ["WARNING"] * agent.warns
     assert stats["sent"] + stats["dropped"] + stats["pending"] == 50
     assert stats["sent"] == (0 if agent.warns else 50)
 
@@ -275,6 +275,7 @@ def test_exit(behaviour: str) -> None:
     assert process.returncode == 3, said
     assert took < 1.8  # as tests/tracer/test_exit.py has it
     assert len(said.splitlines()) <= 1, said
+    assert said.count(" are lost: ") == (0 if behaviour in ("413", "500", "closes_idle") else 1), said
 
 
 def test_retry_after_is_forgotten_with_the_next_answer() -> None:

@@ -93,6 +93,17 @@ class Several:
             delivered = delivered and sent
         return delivered
 
+    def ending(self) -> None:
+        """Tell each."""
+        for exporter in self.exporters:
+            with guard:
+                exporter.ending()
+
+    @property
+    def trouble(self) -> str:
+        """What each says."""
+        return "; ".join(filter(None, (exporter.trouble for exporter in self.exporters)))
+
     def close(self) -> None:
         """Close each."""
         for exporter in self.exporters:

@@ -74,6 +74,11 @@ class ConsoleExporter:
                 whole = False
         return whole
 
+    trouble = ""
+
+    def ending(self) -> None:
+        """Do nothing: what cannot be shown is never kept."""
+
     def close(self) -> None:
         """Do nothing: stderr is not ours."""
 

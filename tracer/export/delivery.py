@@ -61,6 +61,8 @@ class Delivery:
     retried: frozenset[int]  # statuses after which the same payload is sent again, later
     what = "traces"
     unit = "spans"
+    trouble = ""
+    _ending = False
 
     def __init__(
         self, connection: Connection, path: str, headers: dict[str, str], encoder: Encoder, buffer_bytes: int
@@ -131,6 +133,8 @@ class Delivery:
             self._close_payload()
         if deadline is None and time.monotonic() < self._retry_at:
             return not self._payloads
+        if self._payloads:  # true until there is an answer
+            self.trouble = f"{self.connection.address} did not answer in time"
         while self._payloads:
             payload = self._payloads[0]
             self._counted["requests"] += 1
@@ -147,19 +151,19 @@ class Delivery:
                 self._delivered(payload, answer, deadline)
             else:
                 self._refused(payload, status, answer)
+        self.trouble = ""
         return True
+
+    def ending(self) -> None:
+        """Know that nothing is kept for later any more."""
+        self._ending = True
 
     def _failed(self, reason: str, retry_after_s: float = 0.0) -> None:
         self._counted["failed_requests"] += 1
-        if not self._away:
+        self.trouble = f"cannot send {self.what} to {self.connection.address}: {reason}"
+        if not (self._away or self._ending):
             self._away = True
-            warn(
-                "cannot send %s to %s: %s; up to %d KiB are kept and sent when it is back",
-                self.what,
-                self.connection.address,
-                reason,
-                self._buffer_bytes >> 10,
-            )
+            warn("%s; up to %d KiB are kept and sent when it is back", self.trouble, self._buffer_bytes >> 10)
         self._pause_s = min(max(self._pause_s * 2, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
         pause_s = max(self._pause_s, min(retry_after_s, _LONGEST_RETRY_AFTER_S))
         self._retry_at = time.monotonic() + pause_s * random.uniform(*((1, 1.25) if retry_after_s else (0.75, 1.25)))

@@ -17,6 +17,13 @@ class Exporter(Protocol):
     def send(self, deadline: float | None) -> bool:
         """Send what was added, until *deadline* (monotonic seconds) or None; return whether all of it went."""
 
+    def ending(self) -> None:
+        """Know that the process ends: what cannot be sent now is lost, and no word is said of keeping it."""
+
+    @property
+    def trouble(self) -> str:
+        """Why the last sending did not succeed, or has not yet; ``""`` where it did."""
+
     def close(self) -> None:
         """Let go of the connection."""
 

@@ -49,6 +49,8 @@ class SpoolExporter:
         self._failing = False
         self._dropped_before = 0
         self._full = False
+        self._ending = False
+        self.trouble = ""
 
     def add(self, chunk: list[Span]) -> None:
         """Encode *chunk* into the payload under way."""
@@ -85,7 +87,12 @@ class SpoolExporter:
             removed = self._room.take(name, len(payload.body), payload.spans)
             if removed:
                 self._removed(removed)
+        self.trouble = ""
         return True
+
+    def ending(self) -> None:
+        """Know that nothing is kept for later any more."""
+        self._ending = True
 
     def _write(self, payload: _Payload) -> str:
         """Write one file that only its owner can read, and return its name."""
@@ -111,15 +118,11 @@ class SpoolExporter:
         return name
 
     def _failed(self, error: OSError) -> None:
-        if not self._failing:
+        self.trouble = f"cannot write traces to {self.folder}: {error.strerror or type(error).__name__}"
+        if not (self._failing or self._ending):
             self._failing = True
             self._dropped_before = self._dropped
-            warn(
-                "cannot write traces to %s: %s; up to %d KiB are kept and written when it works again",
-                self.folder,
-                error.strerror or type(error).__name__,
-                self._buffer_bytes >> 10,
-            )
+            warn("%s; up to %d KiB are kept and written when it works again", self.trouble, self._buffer_bytes >> 10)
 
     def _recovered(self) -> None:
         if self._failing:

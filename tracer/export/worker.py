@@ -10,6 +10,7 @@ import threading
 import time
 
 from ddmiddleware.tracing.export.kept import Kept
+from ddmiddleware.tracing.export.losses import tell_lost
 from ddmiddleware.tracing.export.timers import Timers
 from ddmiddleware.tracing.export.waiting import Bell, Flush
 from ddmiddleware.tracing.guard import guard
@@ -60,6 +61,7 @@ class Worker:
         self._bell: Bell | None = None
         self._stopping = False
         self._resting = False
+        self._told = False
         self._delivered = True
         self._deadline: float | None = None
         self._idle = False
@@ -162,6 +164,8 @@ class Worker:
             if not self._exporters:
                 self._open()
             self._encode()
+            if self._deadline is not None:
+                self._end()
             if deadline is None:
                 deadline = max((flush.deadline for flush in flushes), default=None)
             results = [exporter.send(deadline) for exporter in self._exporters]
@@ -277,10 +281,21 @@ class Worker:
             self._stopping = True
             return True
         self._deadline = deadline
+        with guard:
+            self._end()
         delivered = self.flush(deadline)
         self._stopping = True
         self._ring()
+        if not self._told:
+            with guard:
+                counted = self._counters()
+                troubles = [exporter.trouble for exporter in self._exporters + self._retired]
+                self._told = tell_lost(counted["waiting"] + counted.get("pending", 0), self._dropped, troubles)
         return delivered
+
+    def _end(self) -> None:
+        for exporter in self._exporters + self._retired:
+            exporter.ending()
 
     def stats(self) -> dict[str, int]:
         """Return counters, in spans: waiting to be encoded, sent, pending at the exporters, dropped."""
