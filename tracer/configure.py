@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from ddmiddleware.tracing.log import warn
+from ddmiddleware.tracing.samplers import BaseSampler
+from ddmiddleware.tracing.settings import parsed
 from ddmiddleware.tracing.text import text
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
@@ -10,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ddmiddleware.tracing.settings import Settings
     from ddmiddleware.tracing.tracer import Tracer
 
 _ROWS = {
@@ -27,7 +32,6 @@ _WITHOUT_EFFECT = {
     "appsec_enabled_origin": "",
     "iast_enabled": "",
     "priority_sampling": "it is always on",
-    "sampler": "use DD_TRACE_SAMPLING_RULES",
     "writer": "use DD_TRACE_EXPORTERS",
 }
 
@@ -41,16 +45,24 @@ def configure(tracer: Tracer, options: dict[str, Any]) -> None:
     settings = tracer.settings
     address = {name: given.pop(name) for name in _ADDRESS if name in given}
     if address:
-        settings["DD_TRACE_AGENT_URL"] = _url(settings, **address)
+        _set(settings, "DD_TRACE_AGENT_URL", "/".join(address), _url(settings, **address))
     for name, row in _ROWS.items():
         if name in given:
-            settings[row] = given.pop(name)
+            _set(settings, row, name, given.pop(name))
     for name in given:
         if name not in _WITHOUT_EFFECT:
             warn("Tracer.configure has no argument %r; it is ignored", text(name))
         elif _WITHOUT_EFFECT[name]:
             warn("Tracer.configure(%s=...) has no effect: %s", name, _WITHOUT_EFFECT[name])
     tracer.reconfigured()
+
+
+def _set(settings: Settings, row: str, name: str, value: object) -> None:
+    """Set a setting to what *value* means as text; a bad one is reported, and changes nothing."""
+    try:
+        settings[row] = parsed(row, text(value))
+    except ValueError as error:
+        warn("Tracer.configure(%s=...) cannot be %r (%s); it stays as it was", name, text(value), error)
 
 
 def _url(
@@ -70,18 +82,28 @@ def _url(
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port or old.port or settings['DD_TRACE_AGENT_PORT']}"
 
 
-def _set_enabled(tracer: Tracer, enabled: bool) -> None:
-    tracer.enabled = bool(enabled)
+def _set_enabled(tracer: Tracer, enabled: object) -> None:
+    try:
+        tracer.enabled = parsed("DD_TRACE_ENABLED", text(enabled))
+    except ValueError as error:
+        warn("Tracer.configure(enabled=...) cannot be %r (%s); it stays as it was", text(enabled), error)
 
 
-def _set_filters(tracer: Tracer, filters: list[Any]) -> None:
-    tracer.set_filters(filters)
+def _set_filters(tracer: Tracer, filters: Any, name: str = "trace_processors") -> None:
+    steps = list(filters) if isinstance(filters, Iterable) else [filters]
+    found = [step for step in steps if callable(getattr(step, "process_trace", None))]
+    if len(found) < len(steps):
+        warn("Tracer.configure(%s=...): what has no method process_trace is left out", name)
+    tracer.set_filters(found)
 
 
 def _set_old_settings(tracer: Tracer, old: dict[str, Any]) -> None:
     """Apply 1.x's ``settings={"FILTERS": [...]}``."""
+    if not isinstance(old, Mapping):
+        warn("Tracer.configure(settings=...) has no effect: expected a dictionary")
+        return
     if "FILTERS" in old:
-        tracer.set_filters(old["FILTERS"])
+        _set_filters(tracer, old["FILTERS"] or [], "settings")
     for name in old:
         if name != "FILTERS":
             warn("Tracer.configure(settings={%r: ...}) has no effect", text(name))
@@ -95,10 +117,19 @@ def _set_wrap_executor(tracer: Tracer, executor: Callable[..., Any]) -> None:
     tracer.wrap_executor = executor
 
 
+def _set_sampler(tracer: Tracer, sampler: Any) -> None:
+    if not isinstance(sampler, BaseSampler):
+        warn("Tracer.configure(sampler=...) has no effect: see ddmiddleware.sampler")
+        return
+    for row, value in sampler.settings().items():
+        tracer.settings[row] = value
+
+
 _APPLY: dict[str, Callable[[Tracer, Any], None]] = {
     "enabled": _set_enabled,
     "trace_processors": _set_filters,
     "settings": _set_old_settings,
     "context_provider": _set_provider,
     "wrap_executor": _set_wrap_executor,
+    "sampler": _set_sampler,
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextvars import ContextVar
 from time import monotonic_ns, time_ns
 
-from ddmiddleware.tracing.constants import DECISION_MAKER
+from ddmiddleware.tracing.constants import DECISION_MAKER, USER_ID
 from ddmiddleware.tracing.process import process
+from ddmiddleware.tracing.text import text
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
@@ -148,6 +149,28 @@ class Context:
     @dd_origin.setter
     def dd_origin(self, origin: str | None) -> None:
         self._propagated.origin = origin
+
+    @property
+    def dd_user_id(self) -> str | None:
+        """The user on whose behalf the trace runs, which travels in its headers; None where nobody said."""
+        encoded = self._propagated.tags.get(USER_ID)
+        if not encoded:
+            return None
+        from binascii import a2b_base64
+
+        try:
+            return a2b_base64(encoded).decode() or None
+        except ValueError:  # another tracer's mistake
+            return None
+
+    @dd_user_id.setter
+    def dd_user_id(self, user_id: str | None) -> None:
+        if user_id is None:
+            self._propagated.tags.pop(USER_ID, None)
+        else:
+            from binascii import b2a_base64
+
+            self._propagated.tags[USER_ID] = b2a_base64(text(user_id).encode(errors="replace"), newline=False).decode()
 
     def set_baggage_item(self, key: str, value: str) -> None:
         """Set a text that travels with the trace from now on."""

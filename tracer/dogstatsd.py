@@ -44,8 +44,8 @@ def tags(settings: Settings) -> list[str]:
     """Return the tags of every metric: what this process is, and what it runs on."""
     found = {
         "service": settings.service,
-        "env": settings["DD_ENV"],
-        "version": settings["DD_VERSION"] or settings["DD_TAGS"].get("version", ""),
+        "env": settings.env,
+        "version": settings.version,
         "lang": "python",
         "lang_interpreter": platform.python_implementation(),
         "lang_version": platform.python_version(),

@@ -34,6 +34,12 @@ _BY_DEFAULT, _BY_AGENT = "-0", "-1"
 _RULE_RATE, _LIMIT_RATE, _AGENT_RATE = "_dd.rule_psr", "_dd.limit_psr", "_dd.agent_psr"
 _KEPT_RATE = "_dd.p.ksr"
 _ANY_SERVICE = "service:,env:"
+_ROWS = frozenset(
+    (
+        *("DD_ENV", "DD_VERSION", "DD_TAGS", "DD_SERVICE_MAPPING"),
+        *("DD_TRACE_SAMPLING_RULES", "DD_TRACE_SAMPLE_RATE", "DD_TRACE_RATE_LIMIT"),
+    )
+)
 
 
 def threshold(rate: float) -> int:
@@ -61,20 +67,25 @@ class Sampler:
     """Decides on traces: by the user's rules, else by the agent's rates, else it keeps them."""
 
     def __init__(self, settings: Settings) -> None:
+        self._rates: dict[str, Share] = {}  # replaced as a whole by the worker's thread
+        self.delivered_rate = 1.0  # the share of chunks that the worker did not have to drop of late
+        self._configure(settings)
+        settings.listen(lambda changed: self._configure(settings) if changed in _ROWS else None)
+
+    def _configure(self, settings: Settings) -> None:
         self._renamed: dict[str, str] = settings["DD_SERVICE_MAPPING"]
         common: dict[str, str] = {key: value for key, value in settings["DD_TAGS"].items() if key != "service"}
         for key, value in ((ENV_KEY, settings["DD_ENV"]), (VERSION_KEY, settings["DD_VERSION"])):
             if value:
                 common[key] = value
         self._env = common.get(ENV_KEY, "")
-        self._rates: dict[str, Share] = {}  # replaced as a whole by the worker's thread
-        self._rules: list[Rule] = _rules(settings, common)
-        if self._rules:
+        rules: list[Rule] = _rules(settings, common)
+        if rules:
             from ddmiddleware.tracing.limiter import Limiter
 
             self._limiter = Limiter(settings["DD_TRACE_RATE_LIMIT"])
-        self.weighs = bool(self._rules)  # whether a trace's root has to be looked at
-        self.delivered_rate = 1.0  # the share of chunks that the worker did not have to drop of late
+        self._rules = rules
+        self.weighs = bool(rules or self._rates)  # whether a trace's root has to be looked at
 
     def take_rates(self, rates: Mapping[str, float]) -> None:
         """Go by the agent's *rates* from now on; keys are ``service:<name>,env:<name>``."""

@@ -63,15 +63,16 @@ class SpanSampler:
     """Marks the spans of rejected traces that the agent is to keep."""
 
     def __init__(self, settings: Settings) -> None:
-        self._renamed: dict[str, str] = settings["DD_SERVICE_MAPPING"]
+        self._settings = settings
         self._rules = _rules(settings)
 
     def mark(self, chunk: list[Span]) -> list[Span]:
         """Mark those of *chunk* that are kept, and return them; the first rule that matches a span decides."""
         kept = []
+        renamed: dict[str, str] = self._settings["DD_SERVICE_MAPPING"]
         for span in chunk:
             service = "" if span.service is None else text(span.service)
-            service = self._renamed.get(service, service)
+            service = renamed.get(service, service)
             for rule in self._rules:
                 if rule.matches(service, span):
                     if rule.mark(span):

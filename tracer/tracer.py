@@ -39,9 +39,11 @@ class Tracer:
     """Makes spans and delivers them; ``ddmiddleware.tracer`` is the one that all middleware and integrations use."""
 
     def __init__(
-        self, settings: Settings = default_settings, *, url: str | None = None, dogstatsd_url: str | None = None
+        self, settings: Settings | str = default_settings, dogstatsd_url: str | None = None, *, url: str | None = None
     ) -> None:
-        """Make a tracer of its own *settings*; *url* and *dogstatsd_url* are where it sends to instead of theirs."""
+        """Make a tracer of its own *settings*; *url*, which may come first, and *dogstatsd_url* go before theirs."""
+        if not isinstance(settings, Settings):
+            url, settings = url or settings, default_settings
         if url is not None or dogstatsd_url is not None:
             settings = settings.changed(DD_TRACE_AGENT_URL=url, DD_DOGSTATSD_URL=dogstatsd_url)
         self.settings = settings
@@ -257,6 +259,11 @@ class Tracer:
         span._trace.decide()
 
     @property
+    def SHUTDOWN_TIMEOUT(self) -> float:  # ddtrace's name
+        """How long ``shutdown`` waits, in seconds."""
+        return float(self.settings["DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS"])
+
+    @property
     def agent_trace_url(self) -> str:
         """The address that traces are sent to."""
         return self.settings.agent_address
@@ -272,7 +279,7 @@ class Tracer:
     def shutdown(self, timeout: float | None = None) -> bool:
         """Send the rest and stop, within *timeout* seconds (``DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS`` where None)."""
         if timeout is None:
-            timeout = self.settings["DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS"]
+            timeout = self.SHUTDOWN_TIMEOUT
         return self._worker.stop(time.monotonic() + timeout)
 
     def load(self) -> None:

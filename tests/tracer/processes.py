@@ -39,8 +39,11 @@ def start(script: str, url: str, *arguments: str, **environ: str) -> subprocess.
 
 
 def run(script: str, url: str, *arguments: str, **environ: str) -> str:
-    """Run Python code that must succeed without a word on stderr; return what it printed."""
-    process = start(script, url, *arguments, **environ)
+    """Run Python code that must succeed without a word on stderr; return what it printed.
+
+    On a busy machine it may need more than the usual second to send what it has.
+    """
+    process = start(script, url, *arguments, **{"DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS": "10", **environ})
     try:
         out, err = process.communicate(timeout=WAIT_S)
     except subprocess.TimeoutExpired:

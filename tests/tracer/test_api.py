@@ -180,3 +180,15 @@ def test_ids_are_128_bits_wide_and_unique(tracer: Tracer) -> None:
     assert len({span.trace_id for span in spans}) == len({span.span_id for span in spans}) == 2000
     assert all(before <= span.trace_id >> 96 <= after for span in spans)
     assert all((span.trace_id >> 64) & 0xFFFFFFFF == 0 for span in spans)
+
+
+def test_the_user_of_a_trace(tracer: Tracer) -> None:
+    with tracer.trace("a") as span:
+        assert span.context.dd_user_id is None
+        span.context.dd_user_id = "bob@é"
+        with tracer.trace("b") as inner:
+            assert inner.context.dd_user_id == "bob@é"
+        assert span._trace.tags["_dd.p.usr.id"] == "Ym9iQMOp"
+        span.context.dd_user_id = None
+        assert "_dd.p.usr.id" not in span._trace.tags
+    assert Context(1, 2, meta={"_dd.p.usr.id": "?"}).dd_user_id is None

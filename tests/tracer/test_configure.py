@@ -144,7 +144,7 @@ def test_the_rest(tracer: Tracer, agent: RecordingAgent, caplog: pytest.LogCaptu
     tracer.configure(enabled=True, sampler=object(), nonsense=1, settings={"MODE": 1}, partial_flush_min_spans=1)
     assert [record.getMessage() for record in caplog.records] == [
         "ddmiddleware: Tracer.configure(settings={'MODE': ...}) has no effect",
-        "ddmiddleware: Tracer.configure(sampler=...) has no effect: use DD_TRACE_SAMPLING_RULES",
+        "ddmiddleware: Tracer.configure(sampler=...) has no effect: see ddmiddleware.sampler",
         "ddmiddleware: Tracer.configure has no argument 'nonsense'; it is ignored",
     ]
     with tracer.trace("a"):
@@ -154,8 +154,44 @@ def test_the_rest(tracer: Tracer, agent: RecordingAgent, caplog: pytest.LogCaptu
         assert [span["name"] for span in agent.spans] == ["b"]
 
 
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"partial_flush_min_spans": "many"}, "partial_flush_min_spans=...) cannot be 'many'"),
+        ({"partial_flush_min_spans": -1}, "partial_flush_min_spans=...) cannot be '-1'"),
+        ({"api_version": "v9"}, "api_version=...) cannot be 'v9'"),
+        ({"hostname": "h", "port": "abc"}, "hostname/port=...) cannot be 'http://h:abc'"),
+        ({"dogstatsd_url": "nowhere"}, "dogstatsd_url=...) cannot be 'nowhere'"),
+        ({"enabled": "flase"}, "enabled=...) cannot be 'flase'"),
+        ({"settings": 5}, "settings=...) has no effect"),
+        ({"settings": {"FILTERS": [1]}}, "settings=...): what has no method process_trace is left out"),
+        ({"trace_processors": 5}, "trace_processors=...): what has no method process_trace is left out"),
+    ],
+)
+def test_what_cannot_be_is_said_and_changes_nothing(
+    options: dict[str, Any], problem: str, tracer: Tracer, agent: RecordingAgent, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracer.configure(**options)
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"ddmiddleware: Tracer.configure({problem}"), record.getMessage()
+    _two(tracer)
+    assert tracer.flush()
+    assert plain(agent.spans) == [root("a"), child("b", 2)]
+
+
+def test_no_filters(tracer: Tracer, agent: RecordingAgent, caplog: pytest.LogCaptureFixture) -> None:
+    tracer.configure(trace_processors=[_Keep("b")])
+    tracer.configure(settings={"FILTERS": None}, enabled="true")
+    _two(tracer)
+    assert tracer.flush()
+    assert len(agent.spans) == 2
+    assert caplog.records == []
+
+
 def test_a_tracer_made_with_an_url(agent: RecordingAgent) -> None:
-    tracer = Tracer(Settings({"DD_SERVICE": "shop"}), url=agent.url)
+    assert Tracer("http://agent:9").agent_trace_url == "http://agent:9"
+    tracer = Tracer(Settings({"DD_SERVICE": "shop", "DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS": "3"}), url=agent.url)
+    assert tracer.SHUTDOWN_TIMEOUT == 3
     _two(tracer)
     assert tracer.shutdown()
     assert len(agent.spans) == 2

@@ -62,8 +62,8 @@ class StatsSender:
         self._headers = headers
         self._identity = {
             "Hostname": "",  # the agent knows
-            "Env": clean(settings["DD_ENV"]),
-            "Version": clean(settings["DD_VERSION"] or settings["DD_TAGS"].get("version", "")),
+            "Env": clean(settings.env),
+            "Version": clean(settings.version),
             "Lang": "python",
             "TracerVersion": __version__,
             "RuntimeID": process.runtime_id,

@@ -1,0 +1,12 @@
+"""Sampling set in code, under the names of ``ddtrace.sampler``."""
+
+from ddmiddleware.tracing.samplers import (
+    AllSampler,
+    BaseSampler,
+    DatadogSampler,
+    RateByServiceSampler,
+    RateSampler,
+    SamplingRule,
+)
+
+__all__ = ["AllSampler", "BaseSampler", "DatadogSampler", "RateByServiceSampler", "RateSampler", "SamplingRule"]
