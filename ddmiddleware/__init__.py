@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ddmiddleware._config import config as config
+    from ddmiddleware.deprecations import DDTraceDeprecationWarning as DDTraceDeprecationWarning
     from ddmiddleware.integrations import Pin as Pin
 
 __all__ = ["Pin", "Span", "Tracer", "__version__", "config", "patch", "patch_all", "tracer", "unpatch"]
@@ -48,4 +49,8 @@ def __getattr__(name: str) -> Any:
         from ddmiddleware._config import config
 
         return config
+    if name == "DDTraceDeprecationWarning":
+        from ddmiddleware.deprecations import DDTraceDeprecationWarning
+
+        return DDTraceDeprecationWarning
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

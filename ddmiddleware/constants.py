@@ -24,3 +24,21 @@ PID = "process_id"
 SAMPLING_AGENT_DECISION = "_dd.agent_psr"
 SAMPLING_LIMIT_DECISION = "_dd.limit_psr"
 SAMPLING_RULE_DECISION = "_dd.rule_psr"
+SINGLE_SPAN_SAMPLING_MAX_PER_SEC = "_dd.span_sampling.max_per_second"
+SINGLE_SPAN_SAMPLING_MECHANISM = "_dd.span_sampling.mechanism"
+SINGLE_SPAN_SAMPLING_RATE = "_dd.span_sampling.rule_rate"
+BASE_SERVICE_KEY = "_dd.base_service"
+KEEP_SPANS_RATE_KEY = "_dd.tracer_kr"
+USER_ID_KEY = _names.USER_ID
+# Of ddtrace 1.x: the key in its settings, and what nothing reads any more.
+FILTERS_KEY = "FILTERS"
+ANALYTICS_SAMPLE_RATE_KEY = "_dd1.sr.eausr"
+NUMERIC_TAGS = (ANALYTICS_SAMPLE_RATE_KEY,)
+
+
+def __getattr__(name: str) -> object:
+    """Find what ddtrace spells with an underscore today, such as ``_SPAN_MEASURED_KEY``."""
+    plain = name.removeprefix("_")
+    if plain == name or plain not in globals() or not plain.isupper():
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals()[plain]

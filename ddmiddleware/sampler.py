@@ -1,6 +1,6 @@
 """Sampling set in code, under the names of ``ddtrace.sampler``."""
 
-from ddmiddleware.tracing.samplers import (
+from ddmiddleware.tracing import (
     AllSampler,
     BaseSampler,
     DatadogSampler,

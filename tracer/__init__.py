@@ -58,6 +58,12 @@ if TYPE_CHECKING:
     from ddmiddleware.tracing.protobuf import varint as varint
     from ddmiddleware.tracing.provider import BaseContextProvider as BaseContextProvider
     from ddmiddleware.tracing.redaction import open_redaction as open_redaction
+    from ddmiddleware.tracing.samplers import AllSampler as AllSampler
+    from ddmiddleware.tracing.samplers import BaseSampler as BaseSampler
+    from ddmiddleware.tracing.samplers import DatadogSampler as DatadogSampler
+    from ddmiddleware.tracing.samplers import RateByServiceSampler as RateByServiceSampler
+    from ddmiddleware.tracing.samplers import RateSampler as RateSampler
+    from ddmiddleware.tracing.samplers import SamplingRule as SamplingRule
 
 __all__ = [
     "EXTRACTED_HEADERS",
@@ -65,15 +71,21 @@ __all__ = [
     "INJECTED_MARK",
     "LEADING_HEADERS",
     "SETTINGS_TABLE",
+    "AllSampler",
     "BaseContextProvider",
+    "BaseSampler",
     "Connection",
     "Context",
     "ContextProvider",
+    "DatadogSampler",
     "Delivery",
     "DogStatsD",
     "FilterRequestsOnUrl",
     "Histogram",
     "OtlpMetrics",
+    "RateByServiceSampler",
+    "RateSampler",
+    "SamplingRule",
     "Settings",
     "Silence",
     "Span",
@@ -163,6 +175,12 @@ _LAZY = {
     "open_redaction": ("redaction", "open_redaction"),
     "traceparent": ("propagation.tracecontext", "traceparent"),
     "written_headers": ("propagation", "inject"),
+    "AllSampler": ("samplers", "AllSampler"),
+    "BaseSampler": ("samplers", "BaseSampler"),
+    "DatadogSampler": ("samplers", "DatadogSampler"),
+    "RateByServiceSampler": ("samplers", "RateByServiceSampler"),
+    "RateSampler": ("samplers", "RateSampler"),
+    "SamplingRule": ("samplers", "SamplingRule"),
 }
 
 

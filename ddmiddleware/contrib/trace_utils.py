@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from ddmiddleware._header_tags import tag_request, tag_response
+from ddmiddleware._rules import rules
+from ddmiddleware.contrib._wrapping import iswrapped, unwrap, with_traced_module, with_traced_module_async, wrap
 from ddmiddleware.tracing import Span, Tracer, default_settings, extract_headers
 
 __all__ = [
     "activate_distributed_headers",
+    "distributed_tracing_enabled",
     "ext_service",
+    "extract_netloc_and_query_info_from_url",
     "flatten_dict",
     "int_service",
+    "iswrapped",
     "set_flattened_tags",
     "set_http_meta",
     "set_user",
+    "unwrap",
+    "with_traced_module",
+    "with_traced_module_async",
+    "wrap",
 ]
 
 
@@ -27,15 +37,20 @@ def set_http_meta(
     target_host: str | None = None,
     status_code: int | str | None = None,
     status_msg: str | None = None,
+    query: str | None = None,
     request_headers: Mapping[str, str] | None = None,
+    response_headers: Mapping[str, str] | None = None,
     retries_remain: int | str | None = None,
+    peer_ip: str | None = None,
     route: str | None = None,
+    server_address: str | None = None,
     **others: Any,
 ) -> None:
     """Describe a request and its response on *span*, by the keys of ``ddtrace.ext.http``.
 
     The URL is kept without credentials, query and fragment. A status of ``DD_TRACE_HTTP_SERVER_ERROR_STATUSES`` makes
-    the span an error. What else ddtrace takes (*others*) is accepted and left out.
+    the span an error. The query, headers and the client's address become tags where *integration_config*, or the
+    settings for all, ask for them. What else ddtrace takes (*others*) is accepted and left out.
     """
     tags = {
         "http.method": method,
@@ -45,7 +60,9 @@ def set_http_meta(
         "http.status_msg": status_msg,
         "http.retries_remain": retries_remain,
         "http.route": route,
-        "http.useragent": _header(request_headers, "user-agent"),
+        "http.useragent": _header(request_headers, "user-agent") or None,
+        "server.address": server_address,
+        "http.query.string": query if query and _asked(integration_config, "query_string") else None,
     }
     for key, value in tags.items():
         if value is not None:
@@ -56,6 +73,39 @@ def set_http_meta(
         failed = False
     if failed:
         span.error = 1
+    wanted = _asked(integration_config, "header_tags")
+    if wanted:
+        tag_request(span, wanted, request_headers, _HeadersReader(peer_ip))
+        tag_response(span, wanted, (response_headers or {}).items())
+    if rules.client_address is not None and (request_headers or peer_ip):
+        span._meta.update(rules.client_address(request_headers, _HeadersReader(peer_ip)))
+
+
+class _HeadersReader:
+    """Reads a request of which the headers are known, and the other end's address."""
+
+    def __init__(self, peer: str | None) -> None:
+        self._peer = peer or ""
+
+    def header(self, source: Mapping[str, str] | None, name: str) -> str:
+        """Return a header."""
+        return _header(source, name)
+
+    def query(self, source: Any) -> str:
+        """Return nothing: it is given apart."""
+        return ""
+
+    def peer(self, source: Any) -> str:
+        """Return the address."""
+        return self._peer
+
+
+def _asked(integration_config: Any, option: str) -> Any:
+    """Return an option of an integration of ours, or of all."""
+    options = getattr(integration_config, "_options", None)
+    if options is not None:
+        return getattr(options, option)
+    return default_settings["DD_TRACE_HEADER_TAGS" if option == "header_tags" else "DD_TRACE_QUERY_STRING_ENABLED"]
 
 
 def _bare(url: str) -> str:
@@ -66,8 +116,29 @@ def _bare(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def _header(headers: Mapping[str, str] | None, name: str) -> str | None:
-    return next((value for key, value in (headers or {}).items() if key.lower().replace("_", "-") == name), None)
+def _header(headers: Mapping[str, str] | None, name: str) -> str:
+    return next((str(value) for key, value in (headers or {}).items() if key.lower().replace("_", "-") == name), "")
+
+
+def extract_netloc_and_query_info_from_url(url: str) -> tuple[str, str]:
+    """Return host and port of *url*, without credentials, and its query."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # such as an open bracket
+        return "", ""
+    return parts.netloc.rpartition("@")[2], parts.query
+
+
+def distributed_tracing_enabled(int_config: Any, default: bool = False) -> bool:
+    """Return whether an integration goes on with the traces of others, *default* where its config does not say."""
+    for option in ("distributed_tracing_enabled", "distributed_tracing"):
+        try:
+            found = int_config[option]
+        except (KeyError, TypeError):
+            continue
+        if found is not None:
+            return bool(found)
+    return default
 
 
 def activate_distributed_headers(
@@ -115,9 +186,20 @@ def flatten_dict(nested: Mapping[str, Any], sep: str = ".", prefix: str = "") ->
     return flat
 
 
-def set_flattened_tags(span: Span, items: Mapping[str, Any], sep: str = ".") -> None:
-    """Set the leaves of nested dictionaries as tags of *span*."""
-    span.set_tags(flatten_dict(items, sep))
+def set_flattened_tags(
+    span: Span,
+    items: Mapping[str, Any] | Iterable[tuple[str, Any]],
+    sep: str = ".",
+    exclude_policy: Callable[[str], bool] | None = None,
+    processor: Callable[[Any], Any] | None = None,
+) -> None:
+    """Set the leaves of nested dictionaries, or of pairs, as tags of *span*.
+
+    Keys for which *exclude_policy* says true are left out; *processor* makes the value of each tag.
+    """
+    for key, value in flatten_dict(dict(items), sep).items():
+        if exclude_policy is None or not exclude_policy(key):
+            span.set_tag(key, value if processor is None else processor(value))
 
 
 def set_user(
@@ -128,12 +210,19 @@ def set_user(
     scope: str | None = None,
     role: str | None = None,
     session_id: str | None = None,
+    propagate: bool = False,
+    span: Span | None = None,
     **others: Any,
 ) -> None:
-    """Say on the request's first span on whose behalf it runs; nothing is said without a span."""
-    span = tracer.current_root_span()
+    """Say on the request's first span, or on *span*, on whose behalf it runs; nothing is said without one.
+
+    With *propagate* the services that it calls are told the id.
+    """
+    span = span or tracer.current_root_span()
     if span is None:
         return
+    if propagate:
+        span.context.dd_user_id = user_id
     described = {"id": user_id, "name": name, "email": email, "scope": scope, "role": role, "session_id": session_id}
     for key, value in described.items():
         if value:

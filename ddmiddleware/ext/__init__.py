@@ -1,6 +1,6 @@
 """Values and keys of tags, under the names of ``ddtrace.ext``."""
 
-__all__ = ["SpanKind", "SpanTypes"]
+__all__ = ["SpanKind", "SpanLinkKind", "SpanTypes"]
 
 
 class SpanTypes:
@@ -9,11 +9,14 @@ class SpanTypes:
     AUTH = "auth"
     CACHE = "cache"
     CASSANDRA = "cassandra"
+    COSMOS = "cosmosdb"
     ELASTICSEARCH = "elasticsearch"
     GRAPHQL = "graphql"
     GRPC = "grpc"
     HTTP = "http"
+    LLM = "llm"
     MONGODB = "mongodb"
+    RAY = "ray"
     REDIS = "redis"
     SERVERLESS = "serverless"
     SQL = "sql"
@@ -34,3 +37,10 @@ class SpanKind:
     INTERNAL = "internal"
     PRODUCER = "producer"
     SERVER = "server"
+
+
+class SpanLinkKind:
+    """The values of a link's attribute ``dd.kind``."""
+
+    EXECUTED = "executed_by"
+    RESUMING = "resuming"

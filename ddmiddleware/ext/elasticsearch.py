@@ -1,5 +1,6 @@
 """Keys of Elasticsearch tags."""
 
+APP = "elasticsearch"
 BODY = "elasticsearch.body"
 METHOD = "elasticsearch.method"
 PARAMS = "elasticsearch.params"

@@ -1,6 +1,10 @@
 """Keys of network tags."""
 
+BYTES_OUT = "net.out.bytes"
+PEER_HOSTNAME = "peer.hostname"
 PEER_SERVICE = "peer.service"
+SERVER_ADDRESS = "server.address"
 TARGET_HOST = "out.host"
+TARGET_IP = "network.destination.ip"
 TARGET_NAME = "network.destination.name"
 TARGET_PORT = "network.destination.port"

@@ -2,9 +2,11 @@
 
 APP = "redis"
 ARGS_LEN = "redis.args_length"
+CLIENT_NAME = "redis.client_name"
 CLUSTER_STARTUP_NODES = "redis_cluster.startup_nodes"
 CMD = "redis.command"
 DB = "out.redis_db"
 DEFAULT_SERVICE = "redis"
+PIPELINE_AGE = "redis.pipeline_age"
 PIPELINE_LEN = "redis.pipeline_length"
 RAWCMD = "redis.raw_command"

@@ -1,6 +1,7 @@
 """Keys of user tags."""
 
 EMAIL = "usr.email"
+EXISTS = "usr.exists"
 ID = "usr.id"
 NAME = "usr.name"
 ROLE = "usr.role"

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 import ddmiddleware
-from ddmiddleware import contrib, ext
+from ddmiddleware import constants, contrib, ext
 from ddmiddleware.integrations import TABLE
+from ddmiddleware.testing import HostileAgent
 from tests.recording_agent import RecordingAgent, plain
 from tests.tracer.expected import child, root
 from tests.tracer.processes import environment, run
@@ -123,6 +124,74 @@ def test_a_module_for_each_integration(name: str) -> None:
     assert callable(module.patch)
     assert callable(module.unpatch)
     module.unpatch()
+
+
+# By module, what ddtrace 1.x or 4.x has there and programs import.
+NAMES = {
+    "": "Pin Span Tracer DDTraceDeprecationWarning __version__ config patch patch_all tracer",
+    "trace": "BaseContextProvider Context Pin Span TraceFilter Tracer tracer",
+    "span": "Span",
+    "context": "Context",
+    "filters": "FilterRequestsOnUrl TraceFilter",
+    "provider": "BaseContextProvider DefaultContextProvider",
+    "pin": "Pin",
+    "sampler": "AllSampler BaseSampler DatadogSampler RateByServiceSampler RateSampler SamplingRule",
+    "sampling_rule": "SamplingRule",
+    "version": "get_version",
+    "runtime": "RuntimeMetrics",
+    "opentelemetry": "TracerProvider",
+    "profiling": "Profiler",
+    "profiling.profiler": "Profiler DdtraceProfilerEventLoopPolicy",
+    "propagation.http": "HTTPPropagator",
+    "constants": "AUTO_KEEP AUTO_REJECT BASE_SERVICE_KEY ENV_KEY ERROR_MSG ERROR_STACK ERROR_TYPE FILTERS_KEY"
+    " HOSTNAME_KEY MANUAL_DROP_KEY MANUAL_KEEP_KEY ORIGIN_KEY PID"
+    " SAMPLING_AGENT_DECISION SAMPLING_LIMIT_DECISION SAMPLING_PRIORITY_KEY"
+    " SAMPLING_RULE_DECISION SERVICE_KEY SERVICE_VERSION_KEY SPAN_KIND SPAN_MEASURED_KEY USER_KEEP USER_REJECT"
+    " VERSION_KEY _ORIGIN_KEY _SAMPLING_PRIORITY_KEY _SPAN_MEASURED_KEY _BASE_SERVICE_KEY ANALYTICS_SAMPLE_RATE_KEY"
+    " KEEP_SPANS_RATE_KEY NUMERIC_TAGS SINGLE_SPAN_SAMPLING_MECHANISM",
+    "ext": "SpanKind SpanLinkKind SpanTypes",
+    "ext.aws": "AGENT OPERATION REGION",
+    "ext.kafka": "CONSUME PRODUCE TOPIC",
+    "ext.net": "PEER_HOSTNAME SERVER_ADDRESS TARGET_HOST TARGET_IP TARGET_PORT",
+    "ext.priority": "AUTO_KEEP AUTO_REJECT USER_KEEP USER_REJECT",
+    "contrib.wsgi": "DDWSGIMiddleware",
+    "contrib.asgi": "TraceMiddleware span_from_scope",
+    "contrib.aiohttp": "trace_app",
+    "contrib.bottle": "TracePlugin",
+    "contrib.cherrypy": "TraceMiddleware",
+    "contrib.falcon": "TraceMiddleware",
+    "contrib.flask": "TraceMiddleware patch unpatch",
+    "contrib.django": "TraceMiddleware patch unpatch",
+    "contrib.pyramid": "trace_pyramid",
+    "contrib.trace_utils": "activate_distributed_headers distributed_tracing_enabled ext_service"
+    " extract_netloc_and_query_info_from_url flatten_dict int_service iswrapped set_flattened_tags set_http_meta"
+    " set_user unwrap with_traced_module with_traced_module_async wrap",
+}
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_names(module: str) -> None:
+    found = importlib.import_module(f"ddmiddleware.{module}".rstrip("."))
+    missing = [name for name in NAMES[module].split() if not hasattr(found, name)]
+    assert missing == []
+
+
+def test_no_constant_is_made_up() -> None:
+    for name in ("_nonsense", "__path__", "_names_", "NONSENSE", "_"):
+        assert not hasattr(constants, name)
+
+
+@pytest.mark.parametrize("profiled", ["true", "false"])
+def test_auto(profiled: str) -> None:
+    script = """
+import sys
+import ddmiddleware.auto
+assert ("ddmiddleware.profiling.auto" in sys.modules) is (sys.argv[1] == "true")
+import sqlite3
+assert hasattr(sqlite3.connect, "__wrapped__")
+"""
+    with HostileAgent("closes_idle") as agent:
+        run(script, agent.url, profiled, DD_PROFILING_ENABLED=profiled)
 
 
 def test_unknown_names() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import types
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from ddmiddleware import tracer
+from ddmiddleware import config, tracer
 from ddmiddleware.contrib import trace_utils
 from ddmiddleware.pin import Pin
 from ddmiddleware.tracing import active
@@ -67,6 +70,97 @@ def test_headers_are_activated_once() -> None:
     assert context.trace_id == 9
 
 
+def test_what_settings_ask_for(recorder: Recorder) -> None:
+    headers = {"X-Request-Id": "7", "Authorization": "Basic x", "X-Forwarded-For": "8.8.4.4"}
+    about: dict[str, Any] = {"query": "a=1", "request_headers": headers, "response_headers": {"x-Served-BY": "b"}}
+    with tracer.trace("as it is") as span:
+        trace_utils.set_http_meta(span, config.flask, peer_ip="9.9.9.9", server_address="shop", **about)
+    settings = {
+        "DD_TRACE_HEADER_TAGS": {"x-request-id": "", "authorization": "", "x-served-by": "served"},
+        "DD_TRACE_QUERY_STRING_ENABLED": True,
+        "DD_TRACE_CLIENT_IP_ENABLED": True,
+    }
+    before = {name: tracer.settings[name] for name in settings}
+    try:
+        for name, value in settings.items():
+            tracer.settings[name] = value
+        with tracer.trace("asked") as span:
+            trace_utils.set_http_meta(span, None, **about)
+            trace_utils.set_http_meta(span, config.flask, peer_ip="9.9.9.9")
+    finally:
+        for name, value in before.items():
+            tracer.settings[name] = value
+    plain, asked = recorder.take()
+    assert plain["tags"] == {"server.address": "shop"}
+    assert asked["tags"] == {
+        "http.query.string": "a=1",
+        "http.request.headers.x-request-id": "7",
+        "served": "b",
+        "http.client_ip": "9.9.9.9",
+        "network.client.ip": "9.9.9.9",
+    }
+
+
+class _Library:
+    def call(self, number: int) -> int:
+        return number + 1
+
+    async def call_later(self, number: int) -> int:
+        return number + 1
+
+
+def test_wrapping_by_hand(recorder: Recorder) -> None:
+    @trace_utils.with_traced_module
+    def traced(module: Any, pin: Pin, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        with pin.tracer.trace("library.call", service=pin.service):
+            return wrapped(*args, **kwargs)
+
+    @trace_utils.with_traced_module_async
+    async def traced_later(module: Any, pin: Pin, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        with pin.tracer.trace("library.call_later", service=pin.service):
+            return await wrapped(*args, **kwargs)
+
+    module = types.ModuleType("library")
+    original = _Library.call
+    trace_utils.wrap(_Library, "call", traced(module))
+    trace_utils.wrap(_Library, "call_later", traced_later(module))
+    assert trace_utils.iswrapped(_Library, "call")
+    assert trace_utils.iswrapped(_Library.call)
+    assert (_Library().call(1), asyncio.run(_Library().call_later(1))) == (2, 2)
+    assert recorder.take() == []
+    Pin(service="library").onto(module)
+    assert (_Library().call(1), asyncio.run(_Library().call_later(1))) == (2, 2)
+    assert [(span["name"], span["service"]) for span in recorder.take()] == [
+        ("library.call", "library"),
+        ("library.call_later", "library"),
+    ]
+    for name in ("call", "call_later", "call"):
+        trace_utils.unwrap(_Library, name)
+    assert _Library.call is original
+    assert not trace_utils.iswrapped(_Library, "call")
+
+
+def test_what_is_in_an_url() -> None:
+    netloc_and_query = trace_utils.extract_netloc_and_query_info_from_url
+    assert netloc_and_query("https://bob:secret@shop:8443/users?a=1#b") == ("shop:8443", "a=1")
+    assert netloc_and_query("http://[") == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "on"),
+    [
+        ({}, False),
+        ({"distributed_tracing": True}, True),
+        ({"distributed_tracing_enabled": False}, False),
+        (None, False),
+    ],
+)
+def test_distributed_tracing(options: Any, on: bool) -> None:
+    assert trace_utils.distributed_tracing_enabled(options) is on
+    assert trace_utils.distributed_tracing_enabled(config.flask)
+    assert trace_utils.distributed_tracing_enabled({}, default=True)
+
+
 def test_services(monkeypatch: pytest.MonkeyPatch) -> None:
     assert trace_utils.ext_service(Pin(service="a"), None, "b") == "a"
     assert trace_utils.ext_service(None, None, "b") == "b"
@@ -79,6 +173,15 @@ def test_flat_tags_and_the_user(recorder: Recorder) -> None:
     with tracer.trace("a"), tracer.trace("b") as span:
         trace_utils.set_flattened_tags(span, {"a": {"b": 1, "c": {"d": "x"}}, "e": None})
         trace_utils.set_user(tracer, "7", email="a@b", nonsense=1)
+        trace_utils.set_flattened_tags(
+            span,
+            [("f", {"g": 1}), ("h", 2)],
+            sep="/",
+            exclude_policy=lambda key: key == "h",
+            processor=lambda value: value + 1,
+        )
+        trace_utils.set_user(tracer, "8", span=span, propagate=True)
+        assert span.context.dd_user_id == "8"
     outer, inner = recorder.take()
     assert outer["tags"] == {"usr.id": "7", "usr.email": "a@b"}
-    assert inner["tags"] == {"a.b": 1, "a.c.d": "x", "e": "None"}
+    assert inner["tags"] == {"a.b": 1, "a.c.d": "x", "e": "None", "f/g": 2, "usr.id": "8"}

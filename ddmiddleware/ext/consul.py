@@ -1,0 +1,6 @@
+"""Keys of Consul tags."""
+
+APP = "consul"
+CMD = "consul.command"
+KEY = "consul.key"
+SERVICE = "consul"

@@ -1,0 +1,11 @@
+"""Keys of Valkey tags."""
+
+APP = "valkey"
+ARGS_LEN = "valkey.args_length"
+CLIENT_NAME = "valkey.client_name"
+CMD = "valkey.command"
+DB = "out.valkey_db"
+DEFAULT_SERVICE = "valkey"
+PIPELINE_AGE = "valkey.pipeline_age"
+PIPELINE_LEN = "valkey.pipeline_length"
+RAWCMD = "valkey.raw_command"
