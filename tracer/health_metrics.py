@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # By counter: what ``tracer.stats()`` leaves out, as it shows what becomes of spans.
 OTHERS = {
+    "queued_traces": ("writer.accepted.traces", ()),
+    "unencoded_traces": ("encoder.dropped.traces", ()),
     "accepted_traces": ("buffer.accepted.traces", ()),
     "accepted_spans": ("buffer.accepted.spans", ()),
     "full_traces": ("buffer.dropped.traces", ("reason:full",)),

@@ -13,7 +13,8 @@ from shutil import which
 import pytest
 
 from ddmiddleware.testing import BEHAVIOURS, HostileAgent
-from ddmiddleware.tracing import Tracer
+from ddmiddleware.tracing import Span, Tracer
+from ddmiddleware.tracing.encoding import EncoderV05
 from ddmiddleware.tracing.guard import guard
 from tests.recording_agent import RecordingAgent, plain
 from tests.tracer.conftest import MakeTracer
@@ -195,6 +196,28 @@ def test_the_queue_is_bounded(make_tracer: MakeTracer, caplog: pytest.LogCapture
             f"ddmiddleware: 251 spans are lost: 101 could not be sent at the end ({agent.url} did not answer in time);"
             " 150 came while too many waited to be sent"
         ]
+
+
+def test_what_cannot_be_encoded_is_counted(
+    tracer: Tracer, agent: RecordingAgent, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "raises", False)
+
+    def fail(self: EncoderV05, chunk: list[Span]) -> None:
+        if chunk[0].name == "bad":
+            raise RuntimeError("ours")
+        add(self, chunk)
+
+    add = EncoderV05.add
+    monkeypatch.setattr(EncoderV05, "add", fail)
+    for name in ("good", "bad", "good"):
+        tracer.trace(name).finish()
+    assert tracer.shutdown()
+    assert [span["name"] for span in agent.spans] == ["good", "good"]
+    stats = tracer.stats()
+    assert (stats["sent"], stats["dropped"]) == (2, 1)
+    assert "internal error" in caplog.messages[0]
+    assert caplog.messages[1:] == ["ddmiddleware: 1 spans are lost: 1 could not be encoded"]
 
 
 def test_what_is_kept_is_bounded_and_the_oldest_goes(

@@ -270,6 +270,7 @@ def test_our_health(make_tracer: MakeTracer, agent: RecordingAgent, server: Metr
             totals[key] = totals.get(key, 0) + line.value
     sent, refused = (len(request.body) for request in agent.requests)
     assert totals == {
+        ("datadog.tracer.writer.accepted.traces", ()): 2,
         ("datadog.tracer.buffer.accepted.traces", ()): 2,
         ("datadog.tracer.buffer.accepted.spans", ()): 3,
         ("datadog.tracer.buffer.dropped.traces", ("reason:full",)): 1,

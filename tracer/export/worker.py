@@ -10,7 +10,7 @@ import threading
 import time
 
 from ddmiddleware.tracing.export.kept import Kept
-from ddmiddleware.tracing.export.losses import tell_lost
+from ddmiddleware.tracing.export.losses import Losses
 from ddmiddleware.tracing.export.timers import Timers
 from ddmiddleware.tracing.export.waiting import Bell, Flush
 from ddmiddleware.tracing.guard import guard
@@ -45,8 +45,8 @@ class Worker:
         self._encoded_chunks = 0
         self._queue: deque[list[Span]] = deque()
         self._waiting = 0
-        self._dropped = 0
-        self._dropped_chunks = 0
+        self._losses = Losses()
+        self._encoding = 0  # how many spans are being encoded just now
         # Where traces go nowhere, none may wait.
         keeps = settings["DD_TRACE_EXPORTERS"] != ("none",)
         self._max_waiting: int = settings["DD_TRACE_WRITER_MAX_SPANS"] if keeps else 0
@@ -61,7 +61,6 @@ class Worker:
         self._bell: Bell | None = None
         self._stopping = False
         self._resting = False
-        self._told = False
         self._delivered = True
         self._deadline: float | None = None
         self._idle = False
@@ -73,8 +72,8 @@ class Worker:
         spans = len(chunk)
         if self._waiting + spans > self._max_waiting:
             if self._max_waiting:
-                self._dropped += spans
-                self._dropped_chunks += 1
+                self._losses.full_spans += spans
+                self._losses.full_chunks += 1
             return
         self._waiting += spans
         self._queue.append(chunk)
@@ -179,7 +178,7 @@ class Worker:
         return delivered
 
     def _count_kept(self) -> None:
-        lost, refused = self._dropped_chunks, self._counters().get("dropped_traces", 0)
+        lost, refused = self._losses.full_chunks + self._losses.failed_chunks, self._counters().get("dropped_traces", 0)
         self._sampler.delivered_rate = self._kept.rate(self._encoded_chunks + lost, lost + refused)
 
     def reopen(self) -> None:
@@ -229,6 +228,10 @@ class Worker:
         while self._queue:
             with guard:
                 self._encode_slice()
+            if self._encoding:
+                self._losses.failed_spans += self._encoding
+                self._losses.failed_chunks += 1
+                self._encoding = 0
             time.sleep(0)  # lets go of the GIL
 
     def _encode_slice(self) -> None:
@@ -240,10 +243,12 @@ class Worker:
             spans = len(chunk)
             self._encoded_chunks += 1
             self._waiting -= spans  # with a call in this line, a put on another thread could be lost
+            self._encoding = spans
             if self._redact is not None:
                 self._redact(chunk)
             for exporter in self._exporters:
                 exporter.add(chunk)
+            self._encoding = 0
             unread += spans
             if unread >= _READ_CLOCK_SPANS:
                 if time.monotonic() > slice_end:
@@ -281,16 +286,14 @@ class Worker:
             self._stopping = True
             return True
         self._deadline = deadline
-        with guard:
-            self._end()
+        self._end()
         delivered = self.flush(deadline)
         self._stopping = True
         self._ring()
-        if not self._told:
-            with guard:
-                counted = self._counters()
-                troubles = [exporter.trouble for exporter in self._exporters + self._retired]
-                self._told = tell_lost(counted["waiting"] + counted.get("pending", 0), self._dropped, troubles)
+        with guard:
+            counted = self._counters()
+            troubles = [exporter.trouble for exporter in self._exporters + self._retired]
+            self._losses.tell(counted["waiting"] + counted.get("pending", 0), troubles)
         return delivered
 
     def _end(self) -> None:
@@ -304,8 +307,8 @@ class Worker:
         return {name: count for name, count in self._counters().items() if name not in OTHERS}
 
     def _counters(self) -> dict[str, int]:
-        found = {"waiting": self._waiting, "dropped": self._dropped, "errors": guard.errors}
-        found["full_traces"] = self._dropped_chunks
+        found = {"waiting": self._waiting, "errors": guard.errors, **self._losses.counters()}
+        found["queued_traces"] = self._encoded_chunks + len(self._queue)
         _add(found, self._past)
         for exporter in self._exporters + self._retired:
             _add(found, exporter.stats())
