@@ -261,6 +261,11 @@ class Span:
         return self.duration_ns is not None
 
     @property
+    def sampled(self) -> bool:
+        """Whether its trace is kept, as far as that is decided; reading it decides nothing."""
+        return self._trace.priority is None or self._trace.priority > 0
+
+    @property
     def start(self) -> float:
         """The start, in seconds since the epoch."""
         return self.start_ns / 1e9

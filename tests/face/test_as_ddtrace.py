@@ -162,7 +162,10 @@ NAMES = {
     "contrib.falcon": "TraceMiddleware",
     "contrib.flask": "TraceMiddleware patch unpatch",
     "contrib.django": "TraceMiddleware patch unpatch",
+    "contrib.celery": "get_version patch patch_app unpatch unpatch_app",
     "contrib.pyramid": "trace_pyramid",
+    "contrib.requests": "get_version patch unpatch",
+    "contrib.sqlalchemy": "get_version patch trace_engine unpatch",
     "contrib.trace_utils": "activate_distributed_headers distributed_tracing_enabled ext_service"
     " extract_netloc_and_query_info_from_url flatten_dict int_service iswrapped set_flattened_tags set_http_meta"
     " set_user unwrap with_traced_module with_traced_module_async wrap",
@@ -192,6 +195,28 @@ assert hasattr(sqlite3.connect, "__wrapped__")
 """
     with HostileAgent("closes_idle") as agent:
         run(script, agent.url, profiled, DD_PROFILING_ENABLED=profiled)
+
+
+def test_single_clients() -> None:
+    script = """
+import celery, requests, sqlalchemy
+from ddmiddleware import Pin, config
+from ddmiddleware.contrib.celery import patch_app, unpatch_app
+from ddmiddleware.contrib.requests import TracedSession
+from ddmiddleware.contrib.sqlalchemy import trace_engine
+assert TracedSession is requests.Session and hasattr(TracedSession.send, "__wrapped__")
+app = celery.Celery("jobs", broker="memory://")
+assert patch_app(app, Pin(service="jobs")) is app and Pin.get_from(app).service == "jobs"
+assert unpatch_app(app) is app
+engine = sqlalchemy.create_engine("sqlite://")
+trace_engine(engine, service="store")
+assert config.sqlalchemy.service == "store"
+with engine.connect() as connection:
+    connection.execute(sqlalchemy.text("select 1"))
+"""
+    with RecordingAgent() as agent:
+        run(script, agent.url)
+        assert {span["service"] for span in agent.spans} == {"store"}
 
 
 def test_unknown_names() -> None:

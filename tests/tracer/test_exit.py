@@ -93,6 +93,20 @@ def test_what_a_short_program_loses_is_one_line(behaviour: str, why: str) -> Non
     )
 
 
+@pytest.mark.parametrize("way", ["end", "error"])
+@pytest.mark.parametrize("kind", ["a name that leads nowhere", "a handshake that is not answered"])
+def test_no_connection(kind: str, way: str) -> None:
+    with HostileAgent("hanging") as agent:
+        url = agent.url.replace("http:", "https:") if "handshake" in kind else "http://agent.invalid:8126"
+        process = start(SCRIPT.replace("sys.stdin.readline()", ""), url, way)
+        out, said = process.communicate(timeout=WAIT_S)
+        took = time.monotonic() - float(out.splitlines()[-1])
+    assert process.returncode == STATUS[way], said
+    assert took < LIMIT_S
+    assert said.count("ddmiddleware: 42 spans are lost: 42 could not be sent at the end (") == 1, said
+    assert said.count("ddmiddleware: ") <= 2, said
+
+
 def test_what_is_finished_last_is_sent() -> None:
     with RecordingAgent() as agent:
         run(SCRIPT.replace("sys.stdin.readline()", ""), agent.url, "end", DD_TRACE_WRITER_INTERVAL_SECONDS="60")

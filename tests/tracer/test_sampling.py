@@ -200,6 +200,14 @@ def test_by_hand(
     assert ("_dd.rule_psr" in first["metrics"]) == late
 
 
+def test_sampled(tracer: Tracer) -> None:
+    with tracer.trace("a") as span:
+        assert span.sampled
+        assert span.context.sampling_priority is None
+        span.set_tag("manual.drop")
+        assert not span.sampled
+
+
 def test_what_is_no_priority_is_ignored(tracer: Tracer, agent: RecordingAgent) -> None:
     hostile: Any
     for hostile in ("2", 10**9, 1.5, [], float("nan")):

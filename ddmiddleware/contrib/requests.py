@@ -1,0 +1,36 @@
+"""requests, under the names of ``ddtrace.contrib.requests``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ddmiddleware import integrations
+from ddmiddleware.contrib import version
+
+
+def patch() -> None:
+    """Trace every session."""
+    integrations.patch(requests=True)
+
+
+def unpatch() -> None:
+    """Undo ``patch``."""
+    integrations.unpatch("requests")
+
+
+def get_version() -> str:
+    """Return the version of requests, or ``""`` where it is not loaded."""
+    return version("requests")
+
+
+def __getattr__(name: str) -> Any:
+    """Trace every session for who asks for ``TracedSession``, which is the library's own class then."""
+    if name != "TracedSession":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import requests
+
+    patch()
+    return requests.Session
+
+
+__all__ = ["get_version", "patch", "unpatch"]
