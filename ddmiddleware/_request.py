@@ -205,7 +205,10 @@ class Request:
                 span.set_exc_info(type(error), error, error.__traceback__)
         finally:
             current = active.get()
-            span.finish(self._ended)
+            if self._ended is None:
+                span.finish()  # without an argument, as the accelerator does that
+            else:
+                span.finish(self._ended)
             if self._details is not None:
                 self._details.finish(span, self._ended)
             active.set(current)

@@ -53,11 +53,16 @@ def _is_fastapi(app: Any) -> bool:
 
 
 # handle, because a route is entered there once it has matched, before the endpoint runs.
-@routing.observes("starlette.routing:Route.handle", "starlette.routing:WebSocketRoute.handle")
-def route(self: Any, scope: Any, *_channels: Any) -> None:
-    request = scope.get(KEY)
-    if request is not None:
-        request.matched(self.path)
+@routing.replaces("starlette.routing:Route.handle", "starlette.routing:WebSocketRoute.handle")
+def route(original: Any) -> Any:
+    async def handling(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        with guarded:
+            request = scope.get(KEY)
+            if request is not None:
+                request.matched(self.path)
+        await original(self, scope, receive, send)
+
+    return handling
 
 
 @routing.observes("starlette.routing:Mount.handle")

@@ -1,6 +1,6 @@
 /* The module of the hottest functions in C. The Python function of the same name is the specification of each: those
-   of start.py for _start.c, of Span (span.py) for _span.c, of Redaction (redaction.py) for _redact.c, and
-   EncoderV05._encode (encoding.py) for _encode.c. */
+   of start.py for _start.c, of Span (span.py) for _span.c, of Guard (guard.py) for _guard.c, of Redaction
+   (redaction.py) and Secrets (secrets.py) for _redact.c, and EncoderV05._encode (encoding.py) for _encode.c. */
 
 #include "_accelerator.h"
 #include <string.h>
@@ -68,12 +68,37 @@ find_slots(PyObject *spans, PyObject *traces)
     return failed;
 }
 
+int
+ddmiddleware_replace_method(PyTypeObject *type, PyMethodDef *definition, const char *signature, PyObject **in_python)
+{
+    PyObject *function = *in_python = PyObject_GetAttrString((PyObject *)type, definition->ml_name);
+    PyObject *doc = function == NULL ? NULL : PyObject_GetAttrString(function, "__doc__");
+    if (doc == NULL) {
+        return -1;
+    }
+    PyObject *shown = doc == Py_None ? NULL : doc;
+    PyObject *whole = PyUnicode_FromFormat("%s\n--\n\n%V", signature, shown, "");
+    Py_DECREF(doc);
+    if (whole == NULL || (definition->ml_doc = PyUnicode_AsUTF8(whole)) == NULL) {
+        Py_XDECREF(whole); /* kept otherwise: it holds the characters */
+        return -1;
+    }
+    PyObject *replacement = PyDescr_NewMethod(type, definition);
+    if (replacement == NULL) {
+        return -1;
+    }
+    int failed = PyObject_SetAttrString((PyObject *)type, definition->ml_name, replacement);
+    Py_DECREF(replacement);
+    return failed;
+}
+
 static PyObject *
 prepare(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    PyObject *spans, *traces, *start, *special_keys, *active, *random_bits, *monotonic_ns;
-    if (!PyArg_ParseTuple(args, "O!O!OO!O!OO", &PyType_Type, &spans, &PyType_Type, &traces, &start,
-                          &PyFrozenSet_Type, &special_keys, &PyContextVar_Type, &active, &random_bits, &monotonic_ns)) {
+    PyObject *spans, *traces, *guards, *start, *special_keys, *active, *random_bits, *monotonic_ns;
+    if (!PyArg_ParseTuple(args, "O!O!O!OO!O!OO", &PyType_Type, &spans, &PyType_Type, &traces, &PyType_Type, &guards,
+                          &start, &PyFrozenSet_Type, &special_keys, &PyContextVar_Type, &active, &random_bits,
+                          &monotonic_ns)) {
         return NULL;
     }
     if (ddmiddleware_known.spans != NULL || PyInterpreterState_Get() != PyInterpreterState_Main()) {
@@ -90,19 +115,21 @@ prepare(PyObject *Py_UNUSED(module), PyObject *args)
     ddmiddleware_known.active = Py_NewRef(active);
     ddmiddleware_known.random_bits = Py_NewRef(random_bits);
     ddmiddleware_known.monotonic_ns = Py_NewRef(monotonic_ns);
-    if (ddmiddleware_replace_methods() < 0) {
+    if (ddmiddleware_replace_methods_of_spans() < 0 ||
+        ddmiddleware_replace_methods_of_guards((PyTypeObject *)guards) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
 }
 
 static PyMethodDef functions[] = {
-    {"prepare", prepare, METH_VARARGS, "Learn where the slots of Span and LocalTrace stand; replace methods of Span."},
+    {"prepare", prepare, METH_VARARGS, "Learn where slots stand; replace methods."},
     {"start", (PyCFunction)(void (*)(void))ddmiddleware_start, METH_FASTCALL, "Make a span that starts now."},
     {"start_inside", (PyCFunction)(void (*)(void))ddmiddleware_start_inside, METH_FASTCALL,
      "Start a span under the active one and make it active, or return None."},
     {"to_redact", (PyCFunction)(void (*)(void))ddmiddleware_to_redact, METH_FASTCALL,
      "Return those spans of a chunk that may hold something to redact."},
+    {"holds", (PyCFunction)(void (*)(void))ddmiddleware_holds, METH_FASTCALL, "Say whether a text holds one of words."},
     {"encode", (PyCFunction)(void (*)(void))ddmiddleware_encode, METH_FASTCALL,
      "Return the bytes of a chunk, or None where something in it is unusual."},
     {NULL, NULL, 0, NULL},

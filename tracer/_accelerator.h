@@ -31,14 +31,24 @@ extern struct ddmiddleware_known ddmiddleware_known;
 /* The slot of an object whose class was checked, as its member descriptor finds it; NULL where it was deleted. */
 #define SLOT(object, slot) (*(PyObject **)((char *)(object) + ddmiddleware_known.slot))
 
+/* _accelerator.c: replace a method of a class, keep its signature and its documentation, and tell what it was. */
+int ddmiddleware_replace_method(PyTypeObject *type, PyMethodDef *definition, const char *signature,
+                                PyObject **in_python);
+
+#define METHOD(name, function, flags) {name, (PyCFunction)(void (*)(void))function, flags, NULL}
+
 /* _start.c */
 PyObject *ddmiddleware_start(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 PyObject *ddmiddleware_start_inside(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 
 /* _span.c */
-int ddmiddleware_replace_methods(void);
+int ddmiddleware_replace_methods_of_spans(void);
+
+/* _guard.c */
+int ddmiddleware_replace_methods_of_guards(PyTypeObject *guards);
 
 /* _redact.c */
+PyObject *ddmiddleware_holds(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 PyObject *ddmiddleware_to_redact(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 
 /* _encode.c */

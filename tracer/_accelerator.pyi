@@ -2,11 +2,13 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 
 from ddmiddleware.tracing.context import Context, LocalTrace
+from ddmiddleware.tracing.guard import Guard
 from ddmiddleware.tracing.span import Span
 
 def prepare(
     spans: type[Span],
     traces: type[LocalTrace],
+    guards: type[Guard],
     start: Callable[..., Span],
     special_keys: frozenset[str],
     active: ContextVar[Span | Context | None],
@@ -36,6 +38,7 @@ def to_redact(
     sql: frozenset[str],
     /,
 ) -> list[Span]: ...
+def holds(text: str, words: tuple[str, ...], /) -> bool: ...
 def encode(
     chunk: list[Span],
     strings: dict[str | None, bytes],

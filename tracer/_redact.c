@@ -103,6 +103,21 @@ is_redacted(PyObject *span, const Known *known)
     return others == 0 || look_at_tags(known, tags, 1) >= 0;
 }
 
+/* Whether one of *words*, a tuple, is in *text*: the twin of holds (secrets.py). */
+PyObject *
+ddmiddleware_holds(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 2 || !PyTuple_CheckExact(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "holds() takes a text and a tuple of words");
+        return NULL;
+    }
+    int found = 0;
+    for (Py_ssize_t index = 0; found == 0 && index < PyTuple_GET_SIZE(args[1]); index++) {
+        found = PySequence_Contains(args[0], PyTuple_GET_ITEM(args[1], index));
+    }
+    return found < 0 ? NULL : PyBool_FromLong(found);
+}
+
 PyObject *
 ddmiddleware_to_redact(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs)
 {

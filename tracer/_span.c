@@ -11,8 +11,6 @@ static PyObject *finish(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 static PyObject *enter(PyObject *, PyObject *);
 static PyObject *leave(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 
-#define METHOD(name, function, flags) {name, (PyCFunction)(void (*)(void))function, flags, NULL}
-
 /* The methods that replace those of Span, and what they replace. */
 enum { SET_TAG, FINISH, ENTER, EXIT, METHODS };
 static struct {
@@ -193,39 +191,14 @@ leave(PyObject *span, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
     Py_RETURN_NONE;
 }
 
-/* Replace one method, keeping its signature and its documentation. */
-static int
-replace(int method)
-{
-    PyMethodDef *definition = &methods[method].definition;
-    PyObject *spans = (PyObject *)ddmiddleware_known.spans;
-    PyObject *function = methods[method].in_python = PyObject_GetAttrString(spans, definition->ml_name);
-    PyObject *doc = function == NULL ? NULL : PyObject_GetAttrString(function, "__doc__");
-    if (doc == NULL) {
-        return -1;
-    }
-    PyObject *shown = doc == Py_None ? NULL : doc;
-    PyObject *whole = PyUnicode_FromFormat("%s\n--\n\n%V", methods[method].signature, shown, "");
-    Py_DECREF(doc);
-    if (whole == NULL || (definition->ml_doc = PyUnicode_AsUTF8(whole)) == NULL) {
-        Py_XDECREF(whole); /* kept otherwise: it holds the characters */
-        return -1;
-    }
-    PyObject *replacement = PyDescr_NewMethod(ddmiddleware_known.spans, definition);
-    if (replacement == NULL) {
-        return -1;
-    }
-    int failed = PyObject_SetAttrString(spans, definition->ml_name, replacement);
-    Py_DECREF(replacement);
-    return failed;
-}
-
 int
-ddmiddleware_replace_methods(void)
+ddmiddleware_replace_methods_of_spans(void)
 {
     finish_name = PyUnicode_InternFromString("finish");
     for (int method = 0; method < METHODS; method++) {
-        if (finish_name == NULL || replace(method) < 0) {
+        if (finish_name == NULL ||
+            ddmiddleware_replace_method(ddmiddleware_known.spans, &methods[method].definition,
+                                        methods[method].signature, &methods[method].in_python) < 0) {
             return -1;
         }
     }

@@ -10,8 +10,15 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ddmiddleware.tracing import Span, Tracer, active, encoding, redaction
-from ddmiddleware.tracing.accelerator import accelerator, methods_in_python, start_in_python, start_inside_in_python
-from ddmiddleware.tracing.guard import guard
+from ddmiddleware.tracing.accelerator import (
+    accelerator,
+    guards_in_python,
+    methods_in_python,
+    start_in_python,
+    start_inside_in_python,
+)
+from ddmiddleware.tracing.guard import Guard, guard
+from ddmiddleware.tracing.secrets import holds_in_python
 from ddmiddleware.tracing.settings import Settings
 from tests.recording_agent import RecordingAgent
 
@@ -52,8 +59,11 @@ def twin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr("ddmiddleware.tracing.tracer.start", start_in_python)
         monkeypatch.setattr("ddmiddleware.tracing.tracer.start_inside", start_inside_in_python)
         monkeypatch.setattr("ddmiddleware.tracing.root.start", start_in_python)
+        monkeypatch.setattr("ddmiddleware.tracing.secrets.holds", holds_in_python)
         for name, method in methods_in_python.items():
             monkeypatch.setattr(Span, name, method)
+        for name, method in guards_in_python.items():
+            monkeypatch.setattr(Guard, name, method)
     else:
         request.getfixturevalue("accelerated")
 

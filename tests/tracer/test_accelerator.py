@@ -13,11 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddmiddleware.tracing import Span, encoding, redaction
-from ddmiddleware.tracing.accelerator import accelerator, methods_in_python, start_in_python, start_inside_in_python
+from ddmiddleware.tracing.accelerator import (
+    accelerator,
+    guards_in_python,
+    methods_in_python,
+    start_in_python,
+    start_inside_in_python,
+)
 from ddmiddleware.tracing.context import LocalTrace, active
 from ddmiddleware.tracing.encoding import EncoderV05
-from ddmiddleware.tracing.guard import guard
+from ddmiddleware.tracing.guard import Guard, guard
 from ddmiddleware.tracing.redaction import Redaction
+from ddmiddleware.tracing.secrets import holds_in_python
 from ddmiddleware.tracing.settings import Settings
 from tests.tracer.any_spans import PLAIN, SLOTS, Number, Secretive, Spans, Text, made
 from tests.tracer.anything import Anything, quick
@@ -212,6 +219,44 @@ def test_methods_look_as_before() -> None:
         assert pickle.loads(pickle.dumps(method)) is method
 
 
+def test_guards_look_as_before() -> None:
+    for name, function in guards_in_python.items():
+        method = getattr(Guard, name)
+        assert method is not function
+        assert inspect.getdoc(method) == inspect.getdoc(function)
+        assert list(inspect.signature(method).parameters) == list(inspect.signature(function).parameters)
+
+
+@pytest.mark.parametrize("error", [None, LookupError("ours"), KeyboardInterrupt()])
+@pytest.mark.parametrize("raises", [False, True])
+def test_guards_are_left_alike(error: BaseException | None, raises: bool) -> None:
+    found = []
+    for leave in (Guard.__exit__, guards_in_python["__exit__"]):
+        guard = Guard()
+        guard.raises = raises
+        swallowed = leave(guard, type(error) if error else None, error, None)
+        found.append((swallowed, guard.errors))
+        with pytest.raises(TypeError):
+            leave(guard, None)
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("text", ["", "token", "a secret token", "tökén", "nothing", "\ud800 key"])
+def test_words_are_found_alike(text: str) -> None:
+    for words in ((), ("key",), ("secret", "token"), ("é",)):
+        assert accelerator.holds(text, words) is holds_in_python(text, words)
+
+
+def test_what_is_no_text_holds_nothing_alike() -> None:
+    for holds in (accelerator.holds, holds_in_python):
+        with pytest.raises(TypeError):
+            holds(5, ("a",))
+        with pytest.raises(TypeError):
+            holds("text", (5,))
+    with pytest.raises(TypeError):
+        accelerator.holds("text", ["a"])
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "named"),
     [
@@ -260,6 +305,8 @@ def test_no_reference_is_kept_or_lost(trace: LocalTrace) -> None:
                 first.set_tag(key, value=numbers[2])
                 first.set_tag(key, value)
                 first.set_metric("number", numbers[3])
+                with guard:
+                    assert accelerator.holds(name, (key, name))
                 with pytest.raises(TypeError):
                     first.set_tag()
             assert accelerator.encode([first], strings, strings.ordered, encoding._add_links_and_events)
