@@ -31,12 +31,13 @@ _BUILT_ON = {"fastapi": "starlette"}
 class Request:
     """One request being served, and its span.
 
-    The resource is the method and the route's full template; a raw path never becomes one. The span ends with the last
+    The resource is the method and the route's full template, unless a hook or the application names it; a raw path never
+    becomes one. The span ends with the last
     byte of the body, and stays the active one of what goes on after that: the rule for finished spans then makes such
     work a trace of its own, linked to the request. Whoever begins a request puts back what was active before.
     """
 
-    __slots__ = ("_details", "_ended", "_error", "_gone", "_method", "_prefix", "_routed", "span")
+    __slots__ = ("_details", "_ended", "_error", "_gone", "_method", "_prefix", "_resource", "_routed", "span")
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class Request:
         """
         self._method = method if method in _METHODS else "_OTHER"
         self._prefix = prefix
+        self._resource = self._method  # as we have named it last; what else it is called, a hook or a view has set
         self._routed = False
         self._gone = False
         self._ended: float | None = None
@@ -139,12 +141,16 @@ class Request:
     def called(self, handler: str) -> None:
         """Name the resource after the dotted name of what serves it, where the framework has no templates."""
         self._routed = True
-        self.span.resource = f"{self._method} {handler}"
+        self._call(handler)
 
     def _name(self, template: str) -> None:
+        self.span._meta["http.route"] = template
+        self._call(template)
+
+    def _call(self, what: str) -> None:
         span = self.span
-        span._meta["http.route"] = template
-        span.resource = f"{self._method} {template}"
+        if span.resource == self._resource:
+            span.resource = self._resource = f"{self._method} {what}"
 
     def answered(self, status: int, headers: Headers = ()) -> None:
         """Note the status of the response that begins, and of its headers those that are asked for."""
@@ -158,7 +164,7 @@ class Request:
                 self._error = error
         if status >= 300 and not self._routed and (status in (404, 405) or "http.route" not in span._meta):
             span._meta.pop("http.route", None)
-            span.resource = f"{self._method} {status}"
+            self._call(str(status))
         if self._details is not None:
             self._details.answered(span, status, headers)
 

@@ -66,6 +66,39 @@ def test_a_hook_that_fails_costs_its_own_part(
     assert guarded.errors == before + 2
 
 
+def name(span: Span, _source: Any) -> None:
+    span.resource = "mine"
+
+
+@pytest.mark.parametrize("status", [200, 302, 404, 500])
+def test_a_resource_that_a_hook_sets_stays(recorder: Recorder, interface: Interface, status: int) -> None:
+    interface.ask(status=status, request_hook=name)
+    assert [found["resource"] for found in recorder.take()] == ["mine"]
+
+
+@pytest.mark.parametrize("path", ["/x", "/nowhere"])
+def test_a_resource_that_is_set_before_the_route_is_known_stays(recorder: Recorder, path: str) -> None:
+    def name_here() -> None:
+        active = ddmiddleware.tracer.current_root_span()
+        assert active is not None
+        active.resource = "mine"
+
+    app = flask.Flask("shop")
+    app.add_url_rule("/x", view_func=lambda: "x")
+    app.before_request(name_here)
+    OfFlask(app)
+    ask_wsgi(app, path)
+
+    async def endpoint(_request: Request) -> PlainTextResponse:
+        return PlainTextResponse("x")
+
+    cafe = Starlette(routes=[Route("/x", endpoint)])
+    cafe.add_middleware(starlette.TraceMiddleware, request_hook=name)
+    asked(cafe, path)
+    found = [(each["resource"], each["tags"].get("http.route")) for each in recorder.take()]
+    assert found == [("mine", "/x" if path == "/x" else None)] * 2
+
+
 def test_a_bad_pattern_is_said_where_it_stands(interface: Interface) -> None:
     with pytest.raises(re.error):
         interface.ask(excluded_urls="(")

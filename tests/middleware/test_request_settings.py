@@ -91,6 +91,11 @@ def test_the_address_of_a_client(recorder: Recorder, interface: Interface) -> No
     assert recorder.take() == expected(interface, tags={"http.client_ip": "8.8.4.4", "network.client.ip": "10.0.0.1"})
 
 
+def test_baggage_becomes_tags(recorder: Recorder, interface: Interface) -> None:
+    interface.ask(headers=[("baggage", "user.id=ada,plan=gold")])
+    assert recorder.take() == expected(interface, tags={"baggage.user.id": "ada"})
+
+
 def test_settings_hold_at_once_and_no_longer(recorder: Recorder, interface: Interface) -> None:
     put("DD_TRACE_CLIENT_IP_ENABLED", "true")
     interface.ask(peer="10.0.0.1")
