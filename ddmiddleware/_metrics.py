@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from ddmiddleware.tracing import at_fork
+from ddmiddleware.tracing import at_fork, constants
 
 if TYPE_CHECKING:
     from ddmiddleware.tracing import Span
@@ -24,7 +24,17 @@ _WAITING_MAX = 50_000
 class Measurement:
     """One request; sizes are in bytes, and None where nobody says them."""
 
-    __slots__ = ("duration_s", "method", "process", "request_size", "response_size", "route", "scheme", "status")
+    __slots__ = (
+        "duration_s",
+        "error",
+        "method",
+        "process",
+        "request_size",
+        "response_size",
+        "route",
+        "scheme",
+        "status",
+    )
 
     def __init__(self, method: str, scheme: str, request_size: int | None, process: int) -> None:
         self.method = method
@@ -35,6 +45,7 @@ class Measurement:
         self.duration_s: float | None = None  # None for one that is not to be counted after all
         self.route: str | None = None
         self.status: int | None = None
+        self.error: str | None = None  # the exception's type, or else the status
 
 
 class HttpMetrics:
@@ -69,6 +80,8 @@ class HttpMetrics:
             measurement.route = span._meta.get("http.route")
             status = span._meta.get("http.status_code")
             measurement.status = int(status) if status else None
+            if span.error:
+                measurement.error = span._meta.get(constants.ERROR_TYPE, status)
         self._ended.append(measurement)
 
     def take(self) -> list[Measurement]:

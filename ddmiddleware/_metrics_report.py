@@ -95,5 +95,7 @@ def _attributes(measurement: Measurement) -> Attributes:
         found.append(("http.route", measurement.route))
     if measurement.status is not None:
         found.append(("http.response.status_code", measurement.status))
+    if measurement.error is not None:
+        found.append(("error.type", measurement.error))
     found.append(("url.scheme", measurement.scheme))
     return tuple(found)

@@ -30,9 +30,14 @@ app = flask.Flask("app")
 def user(number):
     return "x" * number
 
+@app.get("/broken")
+def broken():
+    return "sorry", 503
+
 ask_wsgi(app, "/users/3", CONTENT_LENGTH="7")
 ask_wsgi(app, "/users/300")
 ask_wsgi(app, "/nowhere")
+ask_wsgi(app, "/broken")
 """
 AWAY = "http://127.0.0.1:9"
 SERVED = "http.request.method:GET", "url.scheme:http"
@@ -48,7 +53,7 @@ def _nothing_waits() -> Iterator[None]:
 def seen(measurement: Measurement) -> dict[str, Any]:
     assert measurement.duration_s is not None
     assert 0 <= measurement.duration_s < WAIT_S
-    names = ("method", "scheme", "route", "status", "request_size", "response_size")
+    names = ("method", "scheme", "route", "status", "error", "request_size", "response_size")
     return {name: getattr(measurement, name) for name in names}
 
 
@@ -67,11 +72,20 @@ def test_what_is_measured(recorder: Recorder, interface: Interface) -> None:
     interface.ask("/late", excluded_urls="/late")
     with pytest.raises(LookupError):
         interface.ask(work=lambda: {}["missing"])
-    usual = {"method": "GET", "scheme": "http", "route": None, "request_size": None, "response_size": None}
+    interface.ask(status=503)
+    usual = {
+        "method": "GET",
+        "scheme": "http",
+        "route": None,
+        "error": None,
+        "request_size": None,
+        "response_size": None,
+    }
     assert list(map(seen, http_metrics.take())) == [
         {**usual, "status": 200, "request_size": 7, "response_size": 4},
         {**usual, "status": 404},
-        {**usual, "status": 500},
+        {**usual, "status": 500, "error": "builtins.KeyError"},
+        {**usual, "status": 503, "error": "503"},
     ]
     assert active == [{("GET", "http"): 1}]
     assert http_metrics.active == {("GET", "http"): 0}
@@ -134,7 +148,14 @@ def test_dogstatsd() -> None:
         "url.scheme:http",
     )
     missed = ("http.request.method:GET", "http.response.status_code:404", "url.scheme:http")
-    assert sorted(tags for _, tags in of(lines, "http.server.request.duration")) == [served, served, missed]
+    failed = (
+        "error.type:503",
+        "http.request.method:GET",
+        "http.response.status_code:503",
+        "http.route:/broken",
+        "url.scheme:http",
+    )
+    assert sorted(tags for _, tags in of(lines, "http.server.request.duration")) == [failed, served, served, missed]
     assert of(lines, "http.server.request.body.size") == [(7, served)]
     sizes = of(lines, "http.server.response.body.size")
     assert [size for size in sizes if size[1] == served] == [(3, served), (300, served)]
@@ -153,7 +174,7 @@ def test_dogstatsd_while_it_serves() -> None:
         assert process.stdout
         assert process.stdout.readline() == "served\n"
         lines: list[Line] = []
-        while len(of(lines, "http.server.request.duration")) < 3:
+        while len(of(lines, "http.server.request.duration")) < 4:
             lines += server.datagram()
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=WAIT_S)
@@ -191,7 +212,9 @@ def test_otlp() -> None:
     }
     durations = metrics["http.server.request.duration"].histogram
     assert durations.aggregation_temporality == 2
-    assert [point.count for point in durations.data_points] == [2, 1]
+    assert [point.count for point in durations.data_points] == [2, 1, 1]
+    failed = {pair.key: pair.value.string_value for pair in durations.data_points[2].attributes}
+    assert failed["error.type"] == "503"
     served = durations.data_points[0]
     assert {pair.key: pair.value.string_value or pair.value.int_value for pair in served.attributes} == {
         "http.request.method": "GET",
