@@ -31,10 +31,10 @@ _BUILT_ON = {"fastapi": "starlette"}
 class Request:
     """One request being served, and its span.
 
-    The resource is the method and the route's full template, unless a hook or the application names it; a raw path never
-    becomes one. The span ends with the last
-    byte of the body, and stays the active one of what goes on after that: the rule for finished spans then makes such
-    work a trace of its own, linked to the request. Whoever begins a request puts back what was active before.
+    The resource is the method and the route's full template, unless a hook or the application names it; a raw path
+    never becomes one. The span ends with the last byte of the body, and stays the active one of what goes on after
+    that: the rule for finished spans then makes such work a trace of its own, linked to the request. Whoever begins a
+    request puts back what was active before.
     """
 
     __slots__ = ("_details", "_ended", "_error", "_gone", "_method", "_prefix", "_resource", "_routed", "span")
