@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ddmiddleware._details import Details
 from ddmiddleware._rules import Reader, rules
 from ddmiddleware.integrations import options_of
-from ddmiddleware.tracing import Silence, active, default_settings, default_tracer, extract_headers
+from ddmiddleware.tracing import Silence, active, default_tracer, extract_headers
 
 if TYPE_CHECKING:
     from ddmiddleware._header_tags import Headers
@@ -156,7 +156,7 @@ class Request:
         """Note the status of the response that begins, and of its headers those that are asked for."""
         span = self.span
         span._meta["http.status_code"] = str(status)
-        if not self._gone and status in default_settings["DD_TRACE_HTTP_SERVER_ERROR_STATUSES"]:
+        if not self._gone and status in rules.error_statuses:
             span.error = 1
             # Whoever answers an error from an ``except`` block answers that exception, whatever the framework.
             error = sys.exc_info()[1]

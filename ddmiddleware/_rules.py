@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ddmiddleware.tracing import add_job, default_settings, default_tracer, remove_job
@@ -39,9 +39,10 @@ class Rules:
     *special* says whether there is anything to do at all. *excluded* finds the URLs of requests that are not traced.
     """
 
-    __slots__ = ("client_address", "excluded", "inferred_proxy", "metrics", "query_in_url", "special")
+    __slots__ = ("client_address", "error_statuses", "excluded", "inferred_proxy", "metrics", "query_in_url", "special")
 
     special: bool
+    error_statuses: Container[int]
     excluded: re.Pattern[str] | None
     query_in_url: bool
     client_address: Callable[[Any, Reader], dict[str, str]] | None
@@ -56,6 +57,7 @@ class Rules:
     def refresh(self, changed: str = "") -> None:
         """Take over the settings as they are now; what a switched-off rule needs is not even loaded."""
         settings = default_settings
+        self.error_statuses = settings["DD_TRACE_HTTP_SERVER_ERROR_STATUSES"]
         self.excluded = alternatives(settings["DD_TRACE_EXCLUDED_URLS"])
         self.query_in_url = settings["DD_HTTP_SERVER_TAG_QUERY_STRING"]
         self.client_address = self.inferred_proxy = None
