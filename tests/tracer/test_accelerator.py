@@ -24,7 +24,6 @@ from ddmiddleware.tracing.context import LocalTrace, active
 from ddmiddleware.tracing.encoding import EncoderV05
 from ddmiddleware.tracing.guard import Guard, guard
 from ddmiddleware.tracing.redaction import Redaction
-from ddmiddleware.tracing.secrets import holds_in_python
 from ddmiddleware.tracing.settings import Settings
 from tests.tracer.any_spans import PLAIN, SLOTS, Number, Secretive, Spans, Text, made
 from tests.tracer.anything import Anything, quick
@@ -217,44 +216,6 @@ def test_methods_look_as_before() -> None:
         assert [(each.name, each.default) for each in inspect.signature(method).parameters.values()] == names
         assert (method.__name__, method.__qualname__, method.__objclass__) == (name, f"Span.{name}", Span)
         assert pickle.loads(pickle.dumps(method)) is method
-
-
-def test_guards_look_as_before() -> None:
-    for name, function in guards_in_python.items():
-        method = getattr(Guard, name)
-        assert method is not function
-        assert inspect.getdoc(method) == inspect.getdoc(function)
-        assert list(inspect.signature(method).parameters) == list(inspect.signature(function).parameters)
-
-
-@pytest.mark.parametrize("error", [None, LookupError("ours"), KeyboardInterrupt()])
-@pytest.mark.parametrize("raises", [False, True])
-def test_guards_are_left_alike(error: BaseException | None, raises: bool) -> None:
-    found = []
-    for leave in (Guard.__exit__, guards_in_python["__exit__"]):
-        guard = Guard()
-        guard.raises = raises
-        swallowed = leave(guard, type(error) if error else None, error, None)
-        found.append((swallowed, guard.errors))
-        with pytest.raises(TypeError):
-            leave(guard, None)
-    assert found[0] == found[1]
-
-
-@pytest.mark.parametrize("text", ["", "token", "a secret token", "tökén", "nothing", "\ud800 key"])
-def test_words_are_found_alike(text: str) -> None:
-    for words in ((), ("key",), ("secret", "token"), ("é",)):
-        assert accelerator.holds(text, words) is holds_in_python(text, words)
-
-
-def test_what_is_no_text_holds_nothing_alike() -> None:
-    for holds in (accelerator.holds, holds_in_python):
-        with pytest.raises(TypeError):
-            holds(5, ("a",))
-        with pytest.raises(TypeError):
-            holds("text", (5,))
-    with pytest.raises(TypeError):
-        accelerator.holds("text", ["a"])
 
 
 @pytest.mark.parametrize(
