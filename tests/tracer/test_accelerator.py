@@ -15,14 +15,13 @@ from hypothesis import strategies as st
 from ddmiddleware.tracing import Span, encoding, redaction
 from ddmiddleware.tracing.accelerator import (
     accelerator,
-    guards_in_python,
     methods_in_python,
     start_in_python,
     start_inside_in_python,
 )
 from ddmiddleware.tracing.context import LocalTrace, active
 from ddmiddleware.tracing.encoding import EncoderV05
-from ddmiddleware.tracing.guard import Guard, guard
+from ddmiddleware.tracing.guard import guard
 from ddmiddleware.tracing.redaction import Redaction
 from ddmiddleware.tracing.settings import Settings
 from tests.tracer.any_spans import PLAIN, SLOTS, Number, Secretive, Spans, Text, made
