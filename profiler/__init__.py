@@ -10,12 +10,18 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ddmiddleware.profiling.command import main as profile_command
+    from ddmiddleware.profiling.greenlets import look as watch_greenlets
     from ddmiddleware.profiling.profiler import Profiler as Profiler
     from ddmiddleware.profiling.top import main as top_command
 
-__all__ = ["Profiler", "profile_command", "top_command"]
+__all__ = ["Profiler", "profile_command", "top_command", "watch_greenlets"]
 
-_LAZY = {"Profiler": ("profiler", "Profiler"), "profile_command": ("command", "main"), "top_command": ("top", "main")}
+_LAZY = {
+    "Profiler": ("profiler", "Profiler"),
+    "profile_command": ("command", "main"),
+    "top_command": ("top", "main"),
+    "watch_greenlets": ("greenlets", "look"),
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,21 +1,15 @@
-/* asyncio's tasks and gevent's greenlets: which one a thread runs, and what suspended tasks wait in. No Python code runs
-   here: what is called are functions and methods in C alone, and of a subclass those of asyncio's own class. */
+/* asyncio's tasks: which one a thread runs, and what suspended ones wait in. No Python code runs here: what is called are
+   functions and methods in C alone, and of a subclass those of asyncio's own class. */
 
 #include "_tick.h"
 #include <string.h>
 #if PY_VERSION_HEX >= 0x030D0000
-#include <internal/pycore_setobject.h>
 #include <internal/pycore_tstate.h>
 #endif
 
-#define SUSPENDED_MAX 50
-#define SUSPENDED_EVERY 10
-#define MANY_TASKS 5000 /* above which walking the set of all tasks takes so long that it is done less often */
-
 static struct {
     PyTypeObject *task; /* _asyncio.Task, once it is loaded */
-    PyObject *get_name, *get_coro, *get_context, *current_tasks, *all_tasks, *loop_key;
-    PyObject *current_greenlet; /* greenlet.getcurrent, a function in C, once gevent is loaded */
+    PyObject *get_name, *get_coro, *get_context, *current_tasks, *loop_key;
 } known;
 
 /* Where asyncio notes the loop that a thread runs. uvloop's loops say so there too. */
@@ -93,6 +87,8 @@ visit_context(PyObject *found, void *context)
     return 0;
 }
 
+struct crowd all_tasks;
+
 static void
 sample_task(struct table *table, PyObject *task, int depth, uint64_t wall_ns)
 {
@@ -125,86 +121,12 @@ sample_task(struct table *table, PyObject *task, int depth, uint64_t wall_ns)
     Py_XDECREF(coroutine);
 }
 
-/* The task of a weak reference, borrowed; NULL where it is gone or no task. */
-static PyObject *
-task_of(PyObject *reference)
-{
-    PyObject *task = NULL;
-    if (!PyWeakref_CheckRefExact(reference)) {
-        return NULL;
-    }
-#if PY_VERSION_HEX >= 0x030D0000
-    PyWeakref_GetRef(reference, &task);
-    Py_XDECREF(task); /* the GIL keeps it alive until sample_suspended has a reference */
-#else
-    task = PyWeakref_GET_OBJECT(reference);
-#endif
-    return task != NULL && PyObject_TypeCheck(task, known.task) ? task : NULL;
-}
-
-static PyObject *
-every_task(void)
-{
-    PyObject *tasks = known.all_tasks == NULL ? NULL : PyObject_GetAttrString(known.all_tasks, "data"); /* of a WeakSet */
-    if (tasks == NULL) {
-        PyErr_Clear();
-    }
-    else if (!PySet_Check(tasks)) {
-        Py_CLEAR(tasks);
-    }
-    return tasks;
-}
-
 void
-sample_suspended(struct table *table, int depth, uint64_t tick, uint64_t now_ns, uint64_t period_ns)
-{
-    static uint64_t last_ns, last_tick;
-    PyObject *tasks = every_task(), *reference, *chosen[SUSPENDED_MAX];
-    Py_ssize_t seen = 0, position = 0;
-    Py_hash_t hash;
-    uint64_t every = tasks != NULL && PySet_GET_SIZE(tasks) > MANY_TASKS ? 10 * SUSPENDED_EVERY : SUSPENDED_EVERY;
-    if (tasks == NULL || (tick >= last_tick && tick < last_tick + every)) {
-        Py_XDECREF(tasks);
-        return;
-    }
-    uint64_t wall_ns = tick > last_tick && last_tick > 0 ? now_ns - last_ns : period_ns;
-    last_ns = now_ns, last_tick = tick;
-    while (_PySet_NextEntry(tasks, &position, &reference, &hash)) {
-        PyObject *task = task_of(reference);
-        if (task == NULL) {
-            continue;
-        }
-        /* Each of those seen so far is among the chosen with the same probability. */
-        Py_ssize_t place = seen < SUSPENDED_MAX ? seen : (Py_ssize_t)(random_bits32() % (uint64_t)(seen + 1));
-        seen++;
-        if (place < SUSPENDED_MAX) {
-            chosen[place] = task;
-        }
-    }
-    Py_ssize_t count = seen < SUSPENDED_MAX ? seen : SUSPENDED_MAX;
-    for (Py_ssize_t index = 0; index < count; index++) {
-        Py_INCREF(chosen[index]);
-    }
-    for (Py_ssize_t index = 0; index < count; index++) {
-        sample_task(table, chosen[index], depth, wall_ns * (uint64_t)seen / (uint64_t)count);
-        Py_DECREF(chosen[index]);
-    }
-    Py_DECREF(tasks);
-}
-
-/* An attribute of a module, new, or NULL where the module is not loaded, or not that far. */
-static PyObject *
-loaded(const char *module, const char *name)
-{
-    PyObject *found = PyDict_GetItemString(PyImport_GetModuleDict(), module);
-    found = found != NULL && PyModule_CheckExact(found) ? PyObject_GetAttrString(found, name) : NULL;
-    PyErr_Clear();
-    return found;
-}
-
-static void
 look_for_tasks(void)
 {
+    if (known.task != NULL) {
+        return;
+    }
     PyObject *task = loaded("_asyncio", "Task"), *current = loaded("asyncio.tasks", "_current_tasks");
 #if PY_VERSION_HEX >= 0x030C0000
     PyObject *all = loaded("asyncio.tasks", "_scheduled_tasks");
@@ -219,46 +141,12 @@ look_for_tasks(void)
         PyErr_Clear();
         if (known.get_name != NULL && known.get_coro != NULL) {
             known.current_tasks = current;
-            known.all_tasks = all;
             known.task = (PyTypeObject *)task;
+            all_tasks = (struct crowd){known.task, all, sample_task, 0, 0};
             return;
         }
     }
     Py_XDECREF(task);
     Py_XDECREF(current);
     Py_XDECREF(all);
-}
-
-void
-work_look_around(void)
-{
-    if (known.task == NULL) {
-        look_for_tasks();
-    }
-    PyObject *gevent = PyDict_GetItemString(PyImport_GetModuleDict(), "gevent");
-    if (known.current_greenlet == NULL && gevent != NULL) {
-        known.current_greenlet = loaded("greenlet", "getcurrent");
-        if (known.current_greenlet != NULL && !PyCFunction_Check(known.current_greenlet)) {
-            Py_CLEAR(known.current_greenlet);
-        }
-    }
-}
-
-uint32_t
-running_greenlet(struct table *table, PyThreadState *thread)
-{
-    if (known.current_greenlet == NULL || thread != PyThreadState_Get()) {
-        return NONE;
-    }
-    uint32_t index = NONE;
-    PyObject *greenlet = PyObject_CallNoArgs(known.current_greenlet);
-    PyObject *name = greenlet == NULL ? NULL : PyUnicode_FromString(Py_TYPE(greenlet)->tp_name);
-    if (name != NULL) { /* its own name is made by Python code */
-        PyUnicode_InternInPlace(&name);
-        index = table_task(table, (uint64_t)(uintptr_t)greenlet, name);
-    }
-    PyErr_Clear();
-    Py_XDECREF(name);
-    Py_XDECREF(greenlet);
-    return index;
 }

@@ -1,6 +1,6 @@
-/* What the files of the stack sampler share: _walk.c reads stacks, _work.c and _tasks.c what they work for, _accounting.c
-   knows the threads and their clocks, _table.c (over _pool.c) adds up and _rows.c hands that to Python, _timer.c decides
-   when, _tick.c does one tick and is the module.
+/* What the files of the stack sampler share: _walk.c reads stacks, _work.c, _tasks.c and _greenlets.c what they work for,
+   _suspended.c chooses among what waits, _accounting.c knows the threads and their clocks, _table.c (over _pool.c) adds up
+   and _rows.c hands that to Python, _timer.c decides when, _tick.c does one tick and is the module.
 
    Everything here but the timer's own sleep runs with the GIL held: it is the only lock, and no memory is read that
    Python does not keep valid under it. */
@@ -29,6 +29,8 @@ struct frame {
 
 /* The stack of a thread, leaf first; returns how many frames. */
 int walk_thread(PyThreadState *thread, struct frame *frames, int depth);
+/* The stack from a frame on whose thread or greenlet is known not to run. */
+int walk_frames(PyFrameObject *frame, struct frame *frames, int depth);
 /* Where a suspended coroutine, generator or async generator waits, leaf first. */
 int walk_awaits(PyObject *awaitable, struct frame *frames, int depth);
 
@@ -131,10 +133,28 @@ void span_names(PyObject *span, PyObject **resource, PyObject **type);
 /* The task that a thread runs, borrowed, or NULL; *name* is new. */
 PyObject *running_task(PyThreadState *thread, PyObject **name);
 PyObject *task_name(PyObject *task);
-/* Add the suspended tasks, at most 50 of them, each with its share of the time. */
-void sample_suspended(struct table *table, int depth, uint64_t tick, uint64_t now_ns, uint64_t period_ns);
+void look_for_tasks(void);
+
+/* ---- _greenlets.c ---- */
+
 /* gevent runs greenlets inside of one thread, which alone knows its current one; from 3.12 on, a tick runs there. */
 uint32_t running_greenlet(struct table *table, PyThreadState *thread);
+void look_for_greenlets(void);
+
+/* ---- _suspended.c ---- */
+
+struct crowd { /* all tasks, or all greenlets */
+    PyTypeObject *type;
+    PyObject *members; /* a WeakSet; NULL while there are none */
+    void (*sample)(struct table *table, PyObject *member, int depth, uint64_t wall_ns);
+    uint64_t last_ns, last_tick;
+};
+
+extern struct crowd all_tasks, all_greenlets;
+/* Add those that are suspended, at most 50 of each kind, each with its share of the time. */
+void sample_suspended(struct table *table, int depth, uint64_t tick, uint64_t now_ns, uint64_t period_ns);
+/* An attribute of a module, new, or NULL where the module is not loaded, or not that far. */
+PyObject *loaded(const char *module, const char *name);
 /* See whether the program has loaded asyncio or gevent meanwhile. */
 void work_look_around(void);
 

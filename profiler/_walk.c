@@ -8,15 +8,21 @@
 #include <frameobject.h>
 
 int
-walk_thread(PyThreadState *thread, struct frame *frames, int depth)
+walk_frames(PyFrameObject *frame, struct frame *frames, int depth)
 {
     int count = 0;
-    for (PyFrameObject *frame = thread->frame; frame != NULL && count < depth; frame = frame->f_back) {
+    for (; frame != NULL && count < depth; frame = frame->f_back) {
         frames[count].code = frame->f_code;
         /* f_lasti counts instructions of two bytes here; -1 before the first one. */
         frames[count++].offset = frame->f_lasti < 0 ? 0 : frame->f_lasti * (int)sizeof(_Py_CODEUNIT);
     }
     return count;
+}
+
+int
+walk_thread(PyThreadState *thread, struct frame *frames, int depth)
+{
+    return walk_frames(thread->frame, frames, depth);
 }
 
 static int
@@ -45,14 +51,9 @@ code_of(_PyInterpreterFrame *frame)
 #endif
 }
 
-int
-walk_thread(PyThreadState *thread, struct frame *frames, int depth)
+static int
+walk_from(_PyInterpreterFrame *frame, struct frame *frames, int depth)
 {
-#if PY_VERSION_HEX >= 0x030D0000
-    _PyInterpreterFrame *frame = thread->current_frame;
-#else
-    _PyInterpreterFrame *frame = thread->cframe != NULL ? thread->cframe->current_frame : NULL;
-#endif
     int count = 0;
     for (; frame != NULL && count < depth; frame = frame->previous) {
 #if PY_VERSION_HEX >= 0x030C0000
@@ -69,6 +70,22 @@ walk_thread(PyThreadState *thread, struct frame *frames, int depth)
         frames[count++].offset = offset < 0 ? 0 : offset;
     }
     return count;
+}
+
+int
+walk_thread(PyThreadState *thread, struct frame *frames, int depth)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return walk_from(thread->current_frame, frames, depth);
+#else
+    return walk_from(thread->cframe != NULL ? thread->cframe->current_frame : NULL, frames, depth);
+#endif
+}
+
+int
+walk_frames(PyFrameObject *frame, struct frame *frames, int depth)
+{
+    return walk_from(frame->f_frame, frames, depth);
 }
 
 static int

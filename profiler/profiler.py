@@ -16,6 +16,7 @@ from ddmiddleware.tracing import (
     at_fork,
     at_multiprocessing_exit,
     at_service_end,
+    at_supervision,
     default_tracer,
     exit_deadline,
     guarded,
@@ -208,13 +209,17 @@ class Profiler:
         if self._recording is not None:
             self._recording.after_fork_in_parent()
         if _forks_workers():
-            self._dormant = True
-            if self._recording is not None:
-                self._recording.stop()
-            if self._scheduler is not None:
-                self._scheduler.stop(False, 0)
+            self._sleep()
         elif self._scheduler is not None:
             self._scheduler.go_on()
+
+    def _sleep(self) -> None:
+        """Profile no more in a process that serves nothing; its forked children do."""
+        self._dormant = True
+        if self._recording is not None:
+            self._recording.stop()
+        if self._scheduler is not None:
+            self._scheduler.stop(False, 0)
 
     def _forked_in_child(self) -> None:
         global _active
@@ -265,6 +270,12 @@ def _service_ended() -> None:
         _active._flush()
 
 
+def _supervising() -> None:
+    with _changing:
+        if _active is not None and not _active._dormant:
+            _active._sleep()
+
+
 def __getattr__(name: str) -> Any:
     """Load what needs asyncio with its first user."""
     if name == "DdtraceProfilerEventLoopPolicy":
@@ -274,3 +285,4 @@ def __getattr__(name: str) -> Any:
 
 at_fork(before=_forking, in_parent=_forked_in_parent, in_child=_forked_in_child)
 at_service_end(_service_ended)
+at_supervision(_supervising)

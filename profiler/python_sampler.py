@@ -15,11 +15,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ddmiddleware.profiling import activity, stacks, tasks
+from ddmiddleware.profiling import activity, greenlets, stacks, tasks
 from ddmiddleware.profiling.idents import keep_ident, own_ident
 from ddmiddleware.profiling.samples import Sample
 from ddmiddleware.profiling.stacks import Stack, class_of
-from ddmiddleware.tracing import Settings, Span, Tracer, guarded
+from ddmiddleware.tracing import Settings, Span, Tracer, active, guarded
 
 FASTEST_S, SLOWEST_S = 0.01, 0.05
 _JITTER = 0.3
@@ -55,7 +55,7 @@ class PythonSampler:
         self._tracer = tracer
         self._worker: threading.Thread | None = None
         self._ended = threading.Event()
-        self.ticks = 0
+        self.ticks = self._looked_ns = 0
         self.forget()
 
     def forget(self) -> None:
@@ -67,6 +67,7 @@ class PythonSampler:
     def start(self) -> None:
         """Begin."""
         self._ended = threading.Event()
+        self._looked_ns = 0
         self._tracer.on_start_span(self._started)
         self._worker = threading.Thread(
             target=self._run, args=(self._ended,), name="ddmiddleware profiler", daemon=True
@@ -131,7 +132,8 @@ class PythonSampler:
         for ident in idents:
             self._sample(ident, frames[ident], busy.get(ident), now_ns, last_ns)
         if self.ticks % 10 == 0:
-            self._sample_suspended(now_ns - last_ns)
+            self._sample_suspended(now_ns - (self._looked_ns or last_ns))
+            self._looked_ns = now_ns
             self._threads = {ident: thread for ident, thread in self._threads.items() if ident in frames}
 
     def _sample(self, ident: int, frame: Any, task: Any, now_ns: int, last_ns: int) -> None:
@@ -165,13 +167,19 @@ class PythonSampler:
             self._spans.pop(ident if task is None else id(task), None)
         return span
 
-    def _sample_suspended(self, period_ns: int) -> None:
+    def _sample_suspended(self, elapsed_ns: int) -> None:
         found, weight = tasks.suspended()
         for task, stack in found:
             work = activity.of(self._open_span(0, task))
             cell = self._cell((stack, (0, 0, ""), work, (id(task), tasks.name_of(task)), True))
             cell[0] += 1
-            cell[1] += int(period_ns * 10 * weight)
+            cell[1] += int(elapsed_ns * weight)
+        waiting, weight = greenlets.suspended(self._depth)
+        for named, stack, context in waiting:
+            work = activity.of(None if context is None else context.get(active))
+            cell = self._cell((stack, (0, 0, ""), work, named, True))
+            cell[0] += 1
+            cell[1] += int(elapsed_ns * weight)
 
     def _cell(self, key: Any) -> list[int]:
         cell = self._table.get(key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 
+from ddmiddleware.profiling import greenlets
 from ddmiddleware.profiling.activity import endpoints, forget
 from ddmiddleware.profiling.collector import Collector
 from ddmiddleware.profiling.native_sampler import Sampler, make_sampler
@@ -26,6 +27,7 @@ class StackCollector(Collector):
         """Begin to sample."""
         with self._lock:
             endpoints.watch(self._tracer, self._settings)
+            greenlets.start()
             self._start_sampler()
             self._running = True
 
@@ -43,11 +45,14 @@ class StackCollector(Collector):
         """Sample no more; what was seen is kept until ``collect``."""
         with self._lock:
             self._sampler.stop()
+            greenlets.stop()
             endpoints.leave()
             self._running = False
 
     def collect(self) -> Iterable[Sample]:
         """Return the samples since the last call."""
+        if self._running:
+            greenlets.look()
         yield from self._sampler.collect()
         forget()
 
@@ -67,6 +72,7 @@ class StackCollector(Collector):
         """Forget what the parent saw, and be stopped."""
         self._lock = threading.Lock()
         self._sampler.after_fork_in_child()
+        greenlets.stop()
         endpoints.leave()
         endpoints.take()
         self._running = False

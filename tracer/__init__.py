@@ -17,6 +17,7 @@ from ddmiddleware.tracing.process import (
     at_fork,
     at_multiprocessing_exit,
     at_service_end,
+    at_supervision,
     exit_deadline,
     forks_wait,
     keep_interrupt,
@@ -24,6 +25,7 @@ from ddmiddleware.tracing.process import (
     notice_fork,
     runtime_id,
     service_ended,
+    supervising,
 )
 from ddmiddleware.tracing.settings import Settings, parsed
 from ddmiddleware.tracing.settings import settings as default_settings
@@ -99,6 +101,7 @@ __all__ = [
     "at_fork",
     "at_multiprocessing_exit",
     "at_service_end",
+    "at_supervision",
     "constants",
     "container_headers",
     "debug",
@@ -122,6 +125,7 @@ __all__ = [
     "report_runtime_metrics",
     "runtime_id",
     "service_ended",
+    "supervising",
     "traceparent",
     "varint",
     "warn",

@@ -18,6 +18,7 @@ _before_fork: list[Callable[[], None]] = []
 _after_fork_in_parent: list[Callable[[], None]] = []
 _after_fork_in_child: list[Callable[[], None]] = []
 _at_service_end: list[Callable[[], object]] = []
+_at_supervision: list[Callable[[], object]] = []
 
 
 class _Process:
@@ -109,6 +110,16 @@ def at_service_end(callback: Callable[[], object]) -> None:
 def service_ended() -> None:
     """Call those that wait for it: a server says that it will serve no more."""
     _call(_at_service_end)
+
+
+def at_supervision(callback: Callable[[], object]) -> None:
+    """Call *callback* when a server says that from now on other processes serve, and this one looks after them."""
+    _at_supervision.append(callback)
+
+
+def supervising() -> None:
+    """Call those that wait for it: other processes serve, and this one looks after them."""
+    _call(_at_supervision)
 
 
 def _forking() -> None:

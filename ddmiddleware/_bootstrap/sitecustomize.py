@@ -27,7 +27,9 @@ try:
     if os.environ.get("_DDMIDDLEWARE_AS_DDTRACE"):
         import ddmiddleware.as_ddtrace
     if ddmiddleware.tracer.settings["DD_PROFILING_ENABLED"]:
-        from ddmiddleware.profiling import auto  # noqa: F401  # it starts
+        from ddmiddleware import _profiled
+
+        _profiled.profile()
 except Exception as error:  # of an interpreter that is too old, say: its program must not notice
     if os.environ.get("_DDMIDDLEWARE_RUN") == str(os.getpid()):
         reason = "is not installed" if isinstance(error, ImportError) else f"fails ({error!r})"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
+import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,11 @@ from typing import Any
 import pytest
 
 from ddmiddleware.profiling.asking import ask_all, processes
+from tests.integrations.servers import free_port
 from tests.profiler.conftest import MakeProfiler
 from tests.profiler.fake_collector import STACK
 from tests.profiler.receiver import Receiver, parse
-from tests.servers_real.servers import threads, until
+from tests.servers_real.servers import RUN, Server, threads, until
 from tests.servers_real.test_gunicorn import WORKERS, Gunicorn
 from tests.tracer.test_agent_checks import test_agent  # noqa: F401  # a fixture
 
@@ -71,3 +74,39 @@ def test_workers_that_are_recycled(receiver: Receiver, tmp_path: Path) -> None:
     assert served <= set(profiled)
     assert len(profiled) == len(set(profiled))
     assert server.process.pid not in profiled
+
+
+SUPERVISED = {
+    "uvicorn": ("uvicorn", "--workers", "2", "--port", "{port}", "cafe:app"),
+    "uvicorn reloading": ("uvicorn", "--reload", "--port", "{port}", "cafe:app"),
+    "hypercorn": ("hypercorn", "-w", "2", "-b", "127.0.0.1:{port}", "cafe:app"),
+    "granian": (
+        sys.executable,
+        "-m",
+        "granian",
+        "--workers",
+        "2",
+        "--interface",
+        "asgi",
+        "--port",
+        "{port}",
+        "cafe:app",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SUPERVISED)
+def test_what_only_looks_after_workers_is_not_profiled(receiver: Receiver, tmp_path: Path, name: str) -> None:
+    port, workers, sockets = free_port(), 1 if "reload" in name else 2, str(tmp_path / "sockets")
+    command = [word.format(port=port) for word in SUPERVISED[name]]
+    environ = {**ENVIRON, "DD_PROFILING_ON_DEMAND_DIR": sockets}
+    with Server(tmp_path, receiver.url, RUN, *command, **environ) as server:
+        server.port = port
+        server.wait_until_it_listens()
+        serving = {pid for pid, _ in server.serve_by(workers)}
+        until(lambda: set(processes(sockets)) == serving)
+        assert server.stop() in (0, -signal.SIGTERM), server.output
+        output = server.output
+    assert "Traceback" not in output
+    assert "internal error" not in output
+    assert {int(upload.tags["process_id"]) for upload in receiver.uploads} == serving

@@ -1,0 +1,115 @@
+/* gevent's greenlets: which one a thread runs, and where the suspended ones wait. greenlets.py keeps a set of those that
+   are spawned. No Python code runs here: what is called are functions and getters in C alone, those of greenlet's own
+   class. */
+
+#include "_tick.h"
+#include <frameobject.h>
+
+static struct {
+    PyObject *current;         /* greenlet.getcurrent, once gevent is loaded */
+    PyObject *frame, *context; /* getters: gr_frame and gr_context */
+} known;
+
+static PyObject *
+get(PyObject *getter, PyObject *greenlet)
+{
+    PyObject *found = Py_TYPE(getter)->tp_descr_get(getter, greenlet, (PyObject *)Py_TYPE(greenlet));
+    if (found == NULL) {
+        PyErr_Clear();
+    }
+    return found;
+}
+
+/* The name that the program gave it, else its class: "Greenlet-7" is made by Python code. */
+static PyObject *
+name_of(PyObject *greenlet)
+{
+    PyObject **attributes = _PyObject_GetDictPtr(greenlet);
+    PyObject *name = attributes == NULL || *attributes == NULL ? NULL : PyDict_GetItemString(*attributes, "name");
+    if (name != NULL && PyUnicode_CheckExact(name)) {
+        Py_INCREF(name);
+        return name;
+    }
+    name = PyUnicode_FromString(Py_TYPE(greenlet)->tp_name);
+    if (name != NULL) {
+        PyUnicode_InternInPlace(&name); /* for a table compares names as objects */
+    }
+    return name;
+}
+
+static uint32_t
+task_of(struct table *table, PyObject *greenlet)
+{
+    PyObject *name = name_of(greenlet);
+    uint32_t index = name == NULL ? NONE : table_task(table, (uint64_t)(uintptr_t)greenlet, name);
+    PyErr_Clear();
+    Py_XDECREF(name);
+    return index;
+}
+
+uint32_t
+running_greenlet(struct table *table, PyThreadState *thread)
+{
+    if (known.current == NULL || thread != PyThreadState_Get()) { /* only the thread itself knows */
+        return NONE;
+    }
+    PyObject *greenlet = PyObject_CallNoArgs(known.current);
+    uint32_t index = greenlet == NULL ? NONE : task_of(table, greenlet);
+    PyErr_Clear();
+    Py_XDECREF(greenlet);
+    return index;
+}
+
+static void
+sample_greenlet(struct table *table, PyObject *greenlet, int depth, uint64_t wall_ns)
+{
+    static struct frame frames[DEPTH_MAX];
+    PyObject *top = get(known.frame, greenlet), *context = NULL; /* None: it is over, it runs, or it has not begun */
+    int count = top != NULL && PyFrame_Check(top) ? walk_frames((PyFrameObject *)top, frames, depth) : 0;
+    if (count > 0) {
+        struct sample_key key = {table_stack(table, frames, count), NONE, NONE, NONE, 0, 1};
+        struct work work;
+        context = get(known.context, greenlet);
+        if (work_of(context, &work)) {
+            key.request = table_request(table, work.root_id, work.root);
+            key.span_id = work.span_id;
+        }
+        key.task = task_of(table, greenlet);
+        uint32_t index = table_sample(table, &key);
+        if (index != NONE) {
+            sample_at(table, index)->count++;
+            sample_at(table, index)->wall_ns += wall_ns;
+        }
+    }
+    Py_XDECREF(context);
+    Py_XDECREF(top);
+}
+
+struct crowd all_greenlets;
+
+void
+look_for_greenlets(void)
+{
+    if (known.current != NULL || PyDict_GetItemString(PyImport_GetModuleDict(), "gevent") == NULL) {
+        return;
+    }
+    PyObject *current = loaded("greenlet", "getcurrent"), *type = loaded("greenlet", "greenlet");
+    PyObject *spawned = loaded("ddmiddleware.profiling.greenlets", "spawned");
+    if (current != NULL && PyCFunction_Check(current) && type != NULL && PyType_Check(type)) {
+        PyObject *frame = PyObject_GetAttrString(type, "gr_frame"), *context = PyObject_GetAttrString(type, "gr_context");
+        PyErr_Clear();
+        known.current = current;
+        if (spawned != NULL && frame != NULL && Py_IS_TYPE(frame, &PyGetSetDescr_Type) && context != NULL &&
+            Py_IS_TYPE(context, &PyGetSetDescr_Type)) {
+            known.frame = frame, known.context = context;
+            all_greenlets = (struct crowd){(PyTypeObject *)type, spawned, sample_greenlet, 0, 0};
+            return;
+        }
+        current = NULL;
+        Py_XDECREF(frame);
+        Py_XDECREF(context);
+    }
+    Py_XDECREF(current);
+    Py_XDECREF(type);
+    Py_XDECREF(spawned);
+}
