@@ -1,4 +1,4 @@
-"""What the profiler is told of libraries where ``ddmiddleware-run`` starts it: who serves nothing, and that gevent came."""
+"""What the profiler is told where ``ddmiddleware-run`` starts it: which processes serve nothing, that gevent came."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Locks under the profiler tell how long they were waited for and held."""
 
 import asyncio
+import functools
 import logging
 import os
 import queue
@@ -209,3 +210,26 @@ def test_a_child_is_without(collector: LockCollector) -> None:
             os._exit(2)
     assert os.waitpid(child, 0)[1] == 0
     assert type(threading.Lock()) is not REAL_LOCK
+
+
+def test_another_ones_acquire_of_asyncio_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = asyncio.Lock.acquire, 0
+
+    @functools.wraps(real)
+    async def counting(self: asyncio.Lock) -> Any:
+        nonlocal calls
+        calls += 1
+        return await real(self)
+
+    async def main() -> None:
+        lock = asyncio.Lock()
+        for _ in range(3):
+            async with lock:
+                assert lock.locked()
+
+    monkeypatch.setattr(asyncio.Lock, "acquire", counting)
+    collector = LockCollector(Settings({}))
+    collector.start()
+    asyncio.run(main())
+    collector.stop()
+    assert calls == 3

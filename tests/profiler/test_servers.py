@@ -109,4 +109,6 @@ def test_what_only_looks_after_workers_is_not_profiled(receiver: Receiver, tmp_p
         output = server.output
     assert "Traceback" not in output
     assert "internal error" not in output
-    assert {int(upload.tags["process_id"]) for upload in receiver.uploads} == serving
+    profiled = {int(upload.tags["process_id"]) for upload in receiver.uploads}
+    # hypercorn ends its other workers by a signal as soon as one has left.
+    assert profiled == serving or (name == "hypercorn" and profiled and profiled <= serving)
