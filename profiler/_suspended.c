@@ -47,11 +47,11 @@ sample_crowd(struct crowd *crowd, struct table *table, int depth, uint64_t tick,
     Py_ssize_t seen = 0, position = 0;
     Py_hash_t hash;
     uint64_t every = all != NULL && PySet_GET_SIZE(all) > MANY ? 10 * TICKS_BETWEEN : TICKS_BETWEEN;
-    if (all == NULL || (tick >= crowd->last_tick && tick < crowd->last_tick + every)) {
+    if (all == NULL || (crowd->last_tick > 0 && tick < crowd->last_tick + every)) {
         Py_XDECREF(all);
         return;
     }
-    uint64_t wall_ns = tick > crowd->last_tick && crowd->last_tick > 0 ? now_ns - crowd->last_ns : period_ns;
+    uint64_t wall_ns = crowd->last_tick > 0 ? now_ns - crowd->last_ns : period_ns;
     crowd->last_ns = now_ns, crowd->last_tick = tick;
     while (_PySet_NextEntry(all, &position, &reference, &hash)) {
         PyObject *member = member_of(crowd, reference);
@@ -79,6 +79,9 @@ sample_crowd(struct crowd *crowd, struct table *table, int depth, uint64_t tick,
 void
 sample_suspended(struct table *table, int depth, uint64_t tick, uint64_t now_ns, uint64_t period_ns)
 {
+    if (tick == 1) { /* the sampler was not there since the last look, or this is a child */
+        all_tasks.last_tick = all_greenlets.last_tick = 0;
+    }
     sample_crowd(&all_tasks, table, depth, tick, now_ns, period_ns);
     sample_crowd(&all_greenlets, table, depth, tick, now_ns, period_ns);
 }

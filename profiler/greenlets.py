@@ -31,7 +31,7 @@ def start() -> None:
 
 def look(_gevent: object = None) -> None:
     """Do so from now on where gevent is loaded only now."""
-    gevent = sys.modules.get("gevent")
+    gevent: Any = sys.modules.get("gevent")
     if _wanted and hasattr(gevent, "Greenlet"):
         gevent.Greenlet.add_spawn_callback(_note)  # once, however often it is called
 
@@ -40,7 +40,7 @@ def stop() -> None:
     """Note no more."""
     global _wanted
     _wanted = False
-    gevent = sys.modules.get("gevent")
+    gevent: Any = sys.modules.get("gevent")
     if hasattr(gevent, "Greenlet"):
         gevent.Greenlet.remove_spawn_callback(_note)
 

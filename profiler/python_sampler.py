@@ -176,7 +176,8 @@ class PythonSampler:
             cell[1] += int(elapsed_ns * weight)
         waiting, weight = greenlets.suspended(self._depth)
         for named, stack, context in waiting:
-            work = activity.of(None if context is None else context.get(active))
+            span: Any = None if context is None else context.get(active)
+            work = activity.of(span)
             cell = self._cell((stack, (0, 0, ""), work, named, True))
             cell[0] += 1
             cell[1] += int(elapsed_ns * weight)

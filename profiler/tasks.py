@@ -1,29 +1,39 @@
 """asyncio's tasks: which one runs, what the others wait for. uvloop's loops run the same tasks.
 
-Nothing is patched and no event-loop policy is needed: asyncio keeps the running task of each loop, and all tasks.
+Nothing is patched and no event-loop policy is needed: asyncio keeps the running task of each loop, and all tasks. What
+it does not show, which thread uvloop runs in and, from Python 3.14 on, which tasks there are, is asked of those loops
+that spans were started in.
 """
 
 from __future__ import annotations
 
 import random
 import sys
+import threading
 from types import CodeType
 from typing import Any
+from weakref import WeakValueDictionary
 
 from ddmiddleware.profiling.samples import Frame
 from ddmiddleware.profiling.stacks import Stack, frame_at
 
 TASKS_MAX = 50  # suspended ones looked at in one go; each stands for its share of the others
-MANY = 5_000  # above this, walking the set of all tasks costs so much that it is done less often
 
 Task = tuple[int, str]  # id, name
+
+_IN_SETS = sys.version_info < (3, 14)  # asyncio keeps all tasks in sets
+_loops: WeakValueDictionary[int, Any] = WeakValueDictionary()  # by the ident of the thread
 
 
 def current() -> Task | None:
     """Return the task that the calling thread runs, or None."""
     asyncio = sys.modules.get("asyncio")
-    if asyncio is None or asyncio._get_running_loop() is None:
+    loop = None if asyncio is None else asyncio._get_running_loop()
+    if asyncio is None or loop is None:
         return None
+    ident = threading.get_ident()
+    if _loops.get(ident) is not loop:
+        _loops[ident] = loop
     task = asyncio.current_task()
     return None if task is None else (id(task), name_of(task))
 
@@ -43,6 +53,10 @@ def running() -> dict[int, Any]:
         ident = getattr(loop, "_thread_id", None)  # uvloop's loops do not show theirs
         if ident is not None:
             found[ident] = task
+    for ident, loop in list(_loops.items()):
+        task = None if ident in found else tasks.current_task(loop)
+        if task is not None:
+            found[ident] = task
     return found
 
 
@@ -58,7 +72,9 @@ def suspended() -> tuple[list[tuple[Any, Stack]], float]:
             every += [task for task in (reference() for reference in list(known.data)) if task is not None]
             break
     every += list(getattr(tasks, "_eager_tasks", ()))
-    busy = {id(task) for task in tasks._current_tasks.values()}
+    if not _IN_SETS:
+        every += [task for loop in list(_loops.values()) for task in tasks.all_tasks(loop)]
+    busy = {id(task) for task in running().values()}
     waiting = [task for task in every if id(task) not in busy and not task.done()]
     chosen = waiting if len(waiting) <= TASKS_MAX else random.sample(waiting, TASKS_MAX)
     weight = len(waiting) / len(chosen) if chosen else 1.0

@@ -4,11 +4,12 @@ import asyncio
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from ddmiddleware.profiling import native_sampler
+from ddmiddleware.profiling import native_sampler, tasks
 from ddmiddleware.profiling.native_sampler import NativeSampler
 from ddmiddleware.profiling.stack_collector import StackCollector
 from ddmiddleware.tracing import Settings
@@ -117,6 +118,63 @@ def test_a_task_has_its_name_and_the_suspended_ones_too(kind: str) -> None:
         assert each.labels["trace endpoint"] == "GET /" + str(each.labels["task name"]).split()[1]
     # 50 of them are looked at a time, and stand for all.
     assert 0.3 * elapsed < total(waits, "wall-time") / 100 < 1.7 * elapsed
+
+
+def test_what_waited_while_nobody_looked_is_not_charged(kind: str) -> None:
+    async def waits() -> None:
+        await asyncio.sleep(30)
+
+    async def main() -> None:
+        task = asyncio.create_task(waits())
+        await asyncio.sleep(0)
+        with sampled(kind):
+            spin(30 * PER_MS)
+        spin(600 * PER_MS)
+        begun = time.monotonic_ns()
+        with sampled(kind) as samples:
+            spin(200 * PER_MS)
+        elapsed = time.monotonic_ns() - begun
+        task.cancel()
+        waited = [each for each in samples if "task state" in each.labels]
+        assert total(waited, "wall-time") <= 1.1 * elapsed
+
+    asyncio.run(main())
+
+
+def test_tasks_that_asyncio_shows_by_functions_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of Python 3.14, which that in C is not built for."""
+    tracer = quiet_tracer()
+
+    async def waiting() -> None:
+        with tracer.trace("web.request", resource="GET /waits", span_type="web"):
+            await asyncio.sleep(30)
+
+    async def main() -> None:
+        task = asyncio.create_task(waiting(), name="waits")
+        with tracer.trace("web.request", resource="GET /spins", span_type="web"):
+            await asyncio.sleep(0)
+            everything, current = asyncio.all_tasks(), asyncio.current_task()
+            monkeypatch.setattr(tasks, "_IN_SETS", False)
+            monkeypatch.setattr(asyncio.tasks, "all_tasks", lambda loop: everything)
+            monkeypatch.setattr(asyncio.tasks, "current_task", lambda loop: current)
+            monkeypatch.setattr(asyncio.tasks, "_current_tasks", {})
+            for name in ("_all_tasks", "_scheduled_tasks"):
+                monkeypatch.setattr(asyncio.tasks, name, weakref.WeakSet(), raising=False)
+            spin(300 * PER_MS)
+            monkeypatch.undo()
+        task.cancel()
+
+    async def named() -> None:
+        await asyncio.create_task(main(), name="spins")
+
+    with sampled("python", tracer) as samples:
+        asyncio.run(named())
+    found = {
+        (each.labels["task name"], each.labels["trace endpoint"], each.labels.get("task state", "runs"))
+        for each in samples
+        if function_of(each, {"spin", "waiting"})
+    }
+    assert found == {("spins", "GET /spins", "runs"), ("waits", "GET /waits", "suspended")}
 
 
 def test_many_threads_are_looked_at_in_turn() -> None:
