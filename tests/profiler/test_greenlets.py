@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from tests.profiler.sampling import has_extension
+from tests.servers_real.servers import RUN
+from tests.tracer.processes import environment
 
 # Not imported here, where threads would have greenlets from then on.
 pytestmark = pytest.mark.skipif(find_spec("gevent") is None, reason="gevent is not installed")
@@ -91,3 +93,11 @@ def test_those_that_wait(kind: str) -> None:
         assert classes == {"Greenlet", "Strange"}
     assert told["later"] not in {labels["task id"] for labels in others}  # it has not begun
     assert all("trace endpoint" not in labels for labels in others)
+
+
+def test_gevent_may_come_after_the_profiler() -> None:
+    code = "import gevent; from ddmiddleware.profiling.greenlets import spawned; print(gevent.spawn(int) in spawned)"
+    command = [RUN, "--profiling", sys.executable, "-c", code]
+    environ = environment("http://127.0.0.1:1", DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS="0")
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environ)
+    assert (found.returncode, found.stdout) == (0, "True\n"), found.stderr
