@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ddmiddleware.integrations import _generators
 from ddmiddleware.integrations._call import Call
 from ddmiddleware.integrations._pin import Pin
 from ddmiddleware.tracing import Span, active, default_tracer, guarded
@@ -83,6 +84,8 @@ class Traced:
     def wrapper(self, original: Any, *, method: bool = True) -> Any:
         """Return a function of the same kind as *original* that makes a span around each call of it."""
         first = 1 if method else 0
+        if _generators.yields(original):
+            return _generators.wrapper(self, original, first)
         begin, succeeded, failed = self._begin, self._succeeded, self._failed
         if inspect.iscoroutinefunction(original):
 

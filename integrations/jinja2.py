@@ -1,18 +1,18 @@
-"""Jinja2 templates, as they are loaded, compiled and rendered.
+"""Jinja2 templates, as they are loaded, compiled and rendered, whole or in pieces.
 
 https://jinja.palletsprojects.com
 """
 
 from typing import Any
 
-from ddmiddleware.integrations import _templates
-from ddmiddleware.integrations._patching import Call, Integration
+from ddmiddleware.integrations import _generators, _templates
+from ddmiddleware.integrations._patching import Call, Integration, Traced
 
 integration = Integration("jinja2", requires="jinja2>=2.10")
 
 
 def _is_sync(template: Any, *_args: Any, **_kwargs: Any) -> bool:
-    """Return whether render does it itself; in an asynchronous environment it calls render_async."""
+    """Return whether a method does it itself; in an asynchronous environment it calls its asynchronous twin."""
     return not template.environment.is_async
 
 
@@ -23,6 +23,19 @@ def _rendered(call: Call) -> None:
 _RENDER = "jinja2.environment:Template.render"
 integration.traces(_RENDER, name="jinja2.render", type="template", when=_is_sync)(_rendered)
 integration.traces(f"{_RENDER}_async", name="jinja2.render", type="template")(_rendered)
+_pieces = Traced(integration, "jinja2.render", "template", _rendered, _is_sync)
+_pieces_async = Traced(integration, "jinja2.render", "template", _rendered)
+
+
+# generate, because stream and dump take their pieces from it. In Jinja2 2 it is no generator itself: it is left alone.
+@integration.replaces("jinja2.environment:Template.generate")
+def generate(original: Any) -> Any:
+    return _pieces.wrapper(original) if _generators.yields(original) else original
+
+
+@integration.replaces("jinja2.environment:Template.generate_async")
+def generate_async(original: Any) -> Any:
+    return _pieces_async.wrapper(original) if _generators.yields(original) else original
 
 
 @integration.traces("jinja2.environment:Environment.compile", name="jinja2.compile", type="template")
