@@ -1,13 +1,15 @@
 """What producers and consumers of messages share: the headers that tie them together, and what is seen of a message.
 
 The span of whoever handles a message is a child of the one that sent it. Who takes several at once has no single
-parent: that span stays where it is, and is linked to each of them.
+parent: that span stays where it is, and is linked to each of them. Who asks for a message and then does with it what no
+function shows has a span for the asking, a child of the sender's too, that is linked to the span he works under.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from time import monotonic_ns
 from typing import Any
 
 from ddmiddleware.integrations._options import Options
@@ -103,6 +105,42 @@ def handles(
             active.set(before)
 
     return handling
+
+
+def takes(integration: Integration, traced: Traced, original: Any, headers_of: HeadersOf, options: Options) -> Any:
+    """Return *original*, a method that returns a message or None, with a span for each call that got one.
+
+    *headers_of* gets the instance and the message, as what describes the call does, and returns the message's headers.
+    """
+
+    def taking(self: Any, *args: Any, **kwargs: Any) -> Any:
+        asked_ns = monotonic_ns()
+        message = original(self, *args, **kwargs)
+        if message is not None and integration.patched:
+            with guarded:
+                _taken(
+                    traced, self, message, asked_ns, headers_of(self, message) if options.distributed_tracing else None
+                )
+        return message
+
+    return taking
+
+
+def _taken(traced: Traced, owner: Any, message: Any, asked_ns: int, headers: Mapping[Any, Any] | None) -> None:
+    """Make the span of a message that is there by now: only with it came the span's parent."""
+    outside = active.get()
+    context = context_of(headers)
+    if context is not None:
+        active.set(context)
+    try:
+        call = traced.begin(owner, message)
+        if call is not None:
+            call.span.start_ns -= monotonic_ns() - asked_ns
+            if context is not None and outside is not None:
+                call.span.link_span(outside.context if isinstance(outside, Span) else outside)
+            traced.end(call, None)
+    finally:
+        active.set(outside)
 
 
 def link_all(call: Call, batch: Iterable[Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None]) -> None:

@@ -33,19 +33,23 @@ def publish(call: Call) -> None:
     _server(call, call.self.connection)
 
 
-def _receives(_consumer: Any, _body: Any, message: Any) -> bool:
-    return _kombu_headers.is_work(message.delivery_info.get("exchange") or "")
+def _receives(_of: Any, *arguments: Any, **named: Any) -> bool:
+    return _kombu_headers.is_work(_message(arguments, named).delivery_info.get("exchange") or "")
 
 
-def _headers(_consumer: Any, _body: Any, message: Any) -> Mapping[str, Any] | None:
-    return message.headers if _receives(_consumer, _body, message) else None
+def _headers(_of: Any, *arguments: Any, **named: Any) -> Mapping[str, Any] | None:
+    return _message(arguments, named).headers if _receives(_of, *arguments, **named) else None
+
+
+def _message(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
+    return named["message"] if "message" in named else arguments[-1]
 
 
 def _received(call: Call) -> None:
-    message = call.arg(1, "message")
+    message = _message(call.args, call.kwargs)
     exchange, key = (message.delivery_info.get(name) for name in ("exchange", "routing_key"))
     _messages.message(call, exchange, {"kombu.exchange": exchange, "kombu.routing_key": key})
-    _server(call, call.self.connection)
+    _server(call, getattr(getattr(call.self.channel, "connection", None), "client", None))
 
 
 _receive = Traced(_consumer, "kombu.receive", "worker", _received, _receives)
@@ -55,6 +59,35 @@ _receive = Traced(_consumer, "kombu.receive", "worker", _received, _receives)
 @_consumer.replaces("kombu.messaging:Consumer.receive")
 def receive(original: Any) -> Any:
     return _messages.handles(_consumer, _receive, original, _headers, _consumer.options)
+
+
+def _handles(consumer: Any, *arguments: Any, **named: Any) -> bool:
+    """Return whether the application has set a function for messages as they come; celery's has spans of its own."""
+    handler = consumer.on_message
+    return (
+        handler is not None
+        and not str(getattr(handler, "__module__", "")).startswith("celery.")
+        and _receives(consumer, *arguments, **named)
+    )
+
+
+def _headers_handled(consumer: Any, *arguments: Any, **named: Any) -> Mapping[str, Any] | None:
+    return _message(arguments, named).headers if _handles(consumer, *arguments, **named) else None
+
+
+_handle = Traced(_consumer, "kombu.receive", "worker", _received, _handles)
+
+
+# _receive_callback, because on_message is called here, with a message as it came, and in place of receive.
+@_consumer.replaces("kombu.messaging:Consumer._receive_callback")
+def handle(original: Any) -> Any:
+    return _messages.handles(_consumer, _handle, original, _headers_handled, _consumer.options)
+
+
+# get, because what asks for one message ends here: SimpleQueue.get(block=False), and Consumer.fetch of kombu.compat.
+@_consumer.replaces("kombu.entity:Queue.get")
+def get(original: Any) -> Any:
+    return _messages.takes(_consumer, _receive, original, _headers, _consumer.options)
 
 
 def _server(call: Call, connection: Any) -> None:

@@ -80,6 +80,24 @@ def rabbit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitSe
         yield server
 
 
+@pytest.fixture
+def rabbit(rabbit_server: RabbitServer) -> Iterator[Any]:
+    """Kombu's connection to RabbitMQ."""
+    import kombu
+
+    with kombu.Connection(rabbit_server.url) as connection:
+        yield connection
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    """Kombu's connection to a broker in memory."""
+    import kombu
+
+    with kombu.Connection("memory://") as connection:
+        yield connection
+
+
 @pytest.fixture(scope="session")
 def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A real server that is a cluster by itself."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import kombu
@@ -14,65 +13,14 @@ from ddmiddleware import config, patch, unpatch
 from ddmiddleware.integrations import _messages
 from ddmiddleware.integrations._patching import Integration
 from ddmiddleware.tracing import active, default_tracer, guarded
+from tests.integrations.kombu_messages import message, names, pulled, queue_of, received
 from tests.integrations.rabbit_server import RabbitServer
 from tests.integrations.recorder import Recorder, failed
-
-_names = itertools.count()
 
 
 @pytest.fixture(autouse=True)
 def _patched() -> None:
     patch(kombu=True)
-
-
-@pytest.fixture
-def rabbit(rabbit_server: RabbitServer) -> Iterator[Any]:
-    with kombu.Connection(rabbit_server.url) as connection:
-        yield connection
-
-
-@pytest.fixture
-def memory() -> Iterator[Any]:
-    with kombu.Connection("memory://") as connection:
-        yield connection
-
-
-def queue_of(connection: Any) -> Any:
-    """Return a new queue, bound to an exchange by the key ``news``."""
-    number = next(_names)
-    queue = kombu.Queue(f"queue{number}", kombu.Exchange(f"exchange{number}"), "news", auto_delete=True)
-    queue(connection.default_channel).declare()
-    return queue
-
-
-def message(name: str, exchange: str, port: int | None, **changes: Any) -> dict[str, Any]:
-    tags = {
-        "component": "kombu",
-        "span.kind": "producer" if name == "kombu.publish" else "consumer",
-        "kombu.exchange": exchange,
-        "kombu.routing_key": "news",
-        "out.host": "127.0.0.1" if port else "localhost",
-        "out.vhost": "/",
-        "_dd.measured": 1,
-        **changes.pop("tags", {}),
-    }
-    if port:
-        tags["network.destination.port"] = port
-    shape = {"trace": 1, "parent": 0, "service": "kombu", "type": "worker", "error": 0}
-    return {**shape, "name": name, "resource": exchange, "tags": tags, **changes}
-
-
-def received(connection: Any, queue: Any, callback: Callable[[Any, Any], None] | None = None) -> list[Any]:
-    """Take one message; return its body and headers."""
-    found: list[Any] = []
-
-    def take(body: Any, message: Any) -> None:
-        message.ack()
-        found.extend((body, message.headers))
-
-    with connection.Consumer(queue, callbacks=[take, *filter(None, [callback])]):
-        connection.drain_events(timeout=10)
-    return found
 
 
 def test_publish_and_receive(rabbit: Any, rabbit_server: RabbitServer, recorder: Recorder) -> None:
@@ -148,7 +96,7 @@ def test_a_trace_of_the_callers_own_stays(memory: Any, recorder: Recorder) -> No
 
 
 def test_simple_queues(memory: Any, recorder: Recorder) -> None:
-    with memory.SimpleQueue(f"simple{next(_names)}") as queue:
+    with memory.SimpleQueue(f"simple{next(names)}") as queue:
         queue.put({"a": 1})
         taken = queue.get(timeout=5)
         taken.ack()
@@ -162,9 +110,19 @@ def test_without_distributed_tracing(memory: Any, recorder: Recorder) -> None:
     try:
         memory.Producer().publish({}, "news", exchange=queue.exchange)
         assert received(memory, queue) == [{}, {}]
+        memory.Producer().publish({}, "news", exchange=queue.exchange)
+        with default_tracer.trace("work"):
+            assert pulled(queue, memory).headers == {}
     finally:
         config.kombu["distributed_tracing"] = None
-    assert [span["trace"] for span in recorder.take()] == [1, 2]
+    shown = [(span["name"], span["trace"], span["parent"]) for span in recorder.take()]
+    assert shown == [
+        ("kombu.publish", 1, 0),
+        ("kombu.receive", 2, 0),
+        ("kombu.publish", 3, 0),
+        ("work", 4, 0),
+        ("kombu.receive", 4, 4),
+    ]
 
 
 def test_what_celerys_workers_tell_each_other(memory: Any, recorder: Recorder) -> None:
@@ -193,7 +151,7 @@ def test_batches(memory: Any, recorder: Recorder) -> None:
 
     integration.patched = True
     described.wrapper(lambda: None, method=False)()
-    assert recorder.take()[-1]["links"] == [1, 2]
+    assert recorder.take()[-1]["links"] == [1, 3]
 
 
 OPERATIONS: dict[str, Callable[[Any], Any]] = {
@@ -203,6 +161,9 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "unknown serializer": lambda c: c.Producer().publish({}, "news", serializer="nonsense"),
     "no body": lambda c: c.Producer().publish(),
     "no callback": lambda c: c.Consumer([]).receive({}, None),
+    "nothing there": lambda c: queue_of(c)(c.default_channel).get(),
+    "not bound": lambda c: queue_of(c).get(),
+    "wrong option": lambda c: queue_of(c)(c.default_channel).get(nonsense=1),
     "empty": lambda c: c.SimpleQueue("empty").get(block=False),
 }
 
