@@ -172,8 +172,7 @@ class Traced:
             finally:
                 call.span.finish()
 
-    @staticmethod
-    def _failed(call: Call, error: BaseException) -> None:
+    def _failed(self, call: Call, error: BaseException) -> None:
         if call.within:
             return
         with guarded:

@@ -6,14 +6,18 @@
 https://docs.celeryq.dev
 """
 
+import math
 from collections.abc import Mapping
 from functools import partial
+from signal import SIGTERM
+from time import monotonic_ns
+from types import SimpleNamespace
 from typing import Any
 
 from ddmiddleware.integrations import _kombu_headers, _messages
 from ddmiddleware.integrations._options import options_of
 from ddmiddleware.integrations._patching import Call, Integration, Traced
-from ddmiddleware.tracing import default_tracer, guarded
+from ddmiddleware.tracing import Span, active, default_tracer, guarded
 
 _REQUIRES = "celery>=4.4"
 _worker = Integration("celery_worker", requires=_REQUIRES, service="celery-worker", kind="consumer")
@@ -33,6 +37,9 @@ _beat.options = _worker.options
 for part in (_worker, _beat):
     part.tags["component"] = "celery"
 
+# What billiard's children exit with at SIGTERM.
+_TERMINATED = SIGTERM - 256
+_limit_of_pool: float | None = None  # seconds
 _TAGS = {
     "compression": "celery.compression",
     "correlation_id": "celery.correlation_id",
@@ -95,12 +102,32 @@ def _headers(*args: Any, **kwargs: Any) -> Mapping[str, Any] | None:
 @_worker.replaces("celery.app.trace:build_tracer")
 def build(original: Any) -> Any:
     def building(name: str, task: Any, *args: Any, **kwargs: Any) -> Any:
-        trace_task = original(name, task, *args, **kwargs)
-        run = Traced(_worker, "celery.run", "worker", partial(_run, name))
-        run.returned(partial(_ran, getattr(task, "throws", None) or ()))
-        return _messages.handles(_worker, run, trace_task, _headers, _options, method=False)
+        return _running(name, task, original(name, task, *args, **kwargs))
 
     return building
+
+
+class _Run(Traced):
+    """A task's run; where a hard time limit ends it, its parent tells, for this process may be killed while it does."""
+
+    def __init__(self, name: str, task: Any) -> None:
+        super().__init__(_worker, "celery.run", "worker", partial(_run, name))
+        self._task = task
+        self.returned(partial(_ran, getattr(task, "throws", None) or ()))
+
+    def _failed(self, call: Call, error: BaseException) -> None:
+        if not (isinstance(error, SystemExit) and error.code == _TERMINATED and self._is_late(call)):
+            super()._failed(call, error)
+
+    def _is_late(self, call: Call) -> bool:
+        limits = _request(call.args, call.kwargs).get("timelimit") or (None,)
+        limit: float = limits[0] or getattr(self._task, "time_limit", None) or _limit_of_pool or math.inf
+        # The parent's clock may have begun earlier.
+        return monotonic_ns() + call.span._trace.clock_offset - call.span.start_ns > limit * 0.9e9
+
+
+def _running(name: str, task: Any, trace_task: Any) -> Any:
+    return _messages.handles(_worker, _Run(name, task), trace_task, _headers, _options, method=False)
 
 
 def _run(name: str, call: Call) -> None:
@@ -123,10 +150,41 @@ def _ran(expected: tuple[type[BaseException], ...], call: Call, result: Any) -> 
             call.tags["error.stack"] = str(stack)
 
 
+# on_failure, because a child of the pool that is killed takes its spans with it, and its parent is told here. What a
+# child has told by itself comes with return_ok.
+@_worker.observes("celery.worker.request:Request.on_failure")
+def killed(request: Any, exc_info: Any, *args: Any, **kwargs: Any) -> None:
+    error = getattr(exc_info.exception, "exc", exc_info.exception)
+    state = _state_of_killed(error)
+    if state is None or not _worker.patched or args[1:2] == (True,) or kwargs.get("return_ok"):
+        return
+
+    def ended(*_args: Any) -> tuple[None, Any]:
+        span = active.get()
+        if isinstance(span, Span) and span.name == "celery.run" and request.time_start:
+            span.start_ns = int(request.time_start * 1e9)
+        return None, SimpleNamespace(state=state, retval=error)
+
+    _running(request.name, None, ended)(request.id, None, None, request.request_dict)
+
+
+def _state_of_killed(error: BaseException) -> str | None:
+    """Return the state of a task whose child has ended without a word; at SIGTERM it still sends its spans."""
+    from celery.exceptions import Terminated, TimeLimitExceeded, WorkerLostError  # which load billiard
+
+    if isinstance(error, Terminated):
+        return "REVOKED" if error.args[0] > 0 and error.args[0] != SIGTERM else None
+    if isinstance(error, WorkerLostError):
+        return "FAILURE" if "signal" in str(error) and "SIGTERM" not in str(error) else None
+    return "FAILURE" if isinstance(error, TimeLimitExceeded) else None
+
+
 # on_start, because the pool's children are forked by it: each would import what it sends with again, for the one task
 # that it runs with --max-tasks-per-child=1.
 @_worker.observes("celery.concurrency.prefork:TaskPool.on_start")
-def start_pool(*_args: Any, **_kwargs: Any) -> None:
+def start_pool(pool: Any) -> None:
+    global _limit_of_pool
+    _limit_of_pool = pool.options.get("timeout")
     default_tracer.load()
 
 

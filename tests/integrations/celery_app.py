@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from typing import Any
 
 from ddmiddleware import patch_all, tracer
@@ -83,3 +85,16 @@ def loaded() -> list[str]:
 @app.task
 def parent() -> str:
     return str(add.delay(1, 2).id)
+
+
+@app.task(bind=True)
+def stuck(self: Any, how: str) -> None:
+    """Never return."""
+    with tracer.trace("inside"):
+        if how == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if how == "exits":
+            sys.exit(3)
+        if how in ("SIGTERM", "SIGKILL"):
+            app.control.revoke(self.request.id, terminate=True, signal=how)
+        threading.Event().wait()

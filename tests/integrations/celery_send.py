@@ -21,6 +21,7 @@ from tests.integrations.celery_app import (
     parent,
     redelivered,
     rejected,
+    stuck,
     total,
     tracer,
 )
@@ -41,6 +42,12 @@ SCENARIOS: dict[str, Callable[[], Any]] = {
     "loaded": lambda: loaded.delay().get(timeout=30),
     "within": lambda: len(parent.delay().get(timeout=30)),
     "revoked": lambda: app.control.revoke(add.apply_async((1, 2), countdown=3600).id) and None,
+    "limit": lambda: repr(stuck.apply_async(("waits",), time_limit=1).get(timeout=30, propagate=False)),
+    "killed": lambda: repr(stuck.delay("killed").get(timeout=30, propagate=False)),
+    "waits": lambda: repr(stuck.delay("waits").get(timeout=30, propagate=False)),
+    "SIGTERM": lambda: repr(stuck.delay("SIGTERM").get(timeout=30, propagate=False)),
+    "SIGKILL": lambda: repr(stuck.delay("SIGKILL").get(timeout=30, propagate=False)),
+    "exits": lambda: repr(stuck.delay("exits").get(timeout=30, propagate=False)),
     "many": lambda: [result.get(timeout=60) for result in [add.delay(n, n) for n in range(10)]],
 }
 

@@ -208,3 +208,40 @@ def test_revoked(agent: RecordingAgent, at_redis: Environ, tmp_path: Path) -> No
     with worker(at_redis, tmp_path / "log", "solo"):
         send(at_redis, "delay", "revoked")
     assert tree(agent) == {"delay": ADD, "revoked": ["  celery.apply add"]}
+
+
+def test_killed(agent: RecordingAgent, at_redis: Environ, tmp_path: Path) -> None:
+    """A child that is killed sends nothing: its parent tells of the task. One that exits by itself has told."""
+    with worker(at_redis, tmp_path / "log", "prefork"):
+        answers = send(at_redis, "limit", "killed", "SIGTERM", "SIGKILL", "exits")
+    assert {name: answer.partition("(")[0] for name, answer in answers.items()} == {
+        "limit": "TimeLimitExceeded",
+        "killed": "WorkerLostError",
+        "SIGTERM": "TaskRevokedError",
+        "SIGKILL": "TaskRevokedError",
+        "exits": "WorkerLostError",
+    }
+    told_by_the_child = ["  celery.apply stuck", "    celery.run stuck", "      inside inside"]
+    assert tree(agent) == {
+        "limit": step("stuck", "FAILURE"),
+        "killed": step("stuck", "FAILURE"),
+        "SIGTERM": told_by_the_child,
+        "SIGKILL": step("stuck", "REVOKED"),
+        "exits": told_by_the_child,
+    }
+    told = {root["trace_id"]: root["resource"] for root in agent.spans if not root["parent_id"]}
+    runs = {told[span["trace_id"]]: span for span in agent.spans if span["name"] == "celery.run"}
+    assert {name: (span["error"], span["meta"].get("error.type")) for name, span in runs.items()} == {
+        "limit": (1, "billiard.exceptions.TimeLimitExceeded"),
+        "killed": (1, "billiard.exceptions.WorkerLostError"),
+        "SIGTERM": (1, "builtins.SystemExit"),
+        "SIGKILL": (0, None),
+        "exits": (1, "builtins.SystemExit"),
+    }
+    assert runs["limit"]["duration"] > 900_000_000  # from when it began to run, not from when it was killed
+
+
+def test_a_time_limit_of_the_worker(agent: RecordingAgent, at_redis: Environ, tmp_path: Path) -> None:
+    with worker(at_redis, tmp_path / "log", "prefork", "--time-limit=1"):
+        send(at_redis, "waits")
+    assert tree(agent) == {"waits": step("stuck", "FAILURE")}
