@@ -17,7 +17,11 @@ CORE = (
 )
 MAIN = "3.11"  # whose tests .ci/run runs whole
 # Where what is patched differs from one version to the next.
-OLDER = {"pymongo": ("3.12.3", "4.0", "4.6", "4.9", "4.13", "4.17")}
+OLDER = {
+    "pymongo": ("3.12.3", "4.0", "4.6", "4.9", "4.13", "4.17"),
+    "elasticsearch": ("7.9.1", "7.17.12"),
+}
+OLDER_TESTS = {"elasticsearch": "tests/integrations/test_elasticsearch7.py"}
 
 
 @nox.session(python=["3.10", "3.11", "3.12", "3.13", "3.14"])
@@ -36,5 +40,5 @@ def older(session: nox.Session) -> None:
             with tempfile.TemporaryDirectory() as folder:
                 wanted = ("--no-deps", "--target", folder, f"{library}=={version}")
                 session.run(sys.executable, "-m", "pip", "install", "-q", *wanted)
-                tests = f"tests/integrations/test_{library}.py"
+                tests = OLDER_TESTS.get(library, f"tests/integrations/test_{library}.py")
                 session.run(sys.executable, "-m", "pytest", "-q", tests, env={"PYTHONPATH": folder})

@@ -41,7 +41,8 @@ __all__ = [
 class Row:
     """One integration: the module whose import makes it load, and ours that holds the ``integration`` to load.
 
-    *on* says whether ``patch_all`` patches it by default; *also* is another module of the kind: psycopg has two.
+    *on* says whether ``patch_all`` patches it by default; *also* is another module of the kind: psycopg has two, and
+    elasticsearch has had another beneath it since its version 8.
     """
 
     def __init__(self, watches: str, loads: str, on: bool = True, also: str = "") -> None:
@@ -59,7 +60,7 @@ TABLE = {
     "celery": _row("celery"),
     "aiomysql": _row("aiomysql"),
     "asyncpg": _row("asyncpg"),
-    "elasticsearch": _row("elasticsearch", "elastic_transport"),
+    "elasticsearch": _row("elasticsearch", "elastic_transport", also="elasticsearch"),
     "futures": _row("futures", "concurrent.futures.thread"),
     "gevent": _row("gevent"),
     "httplib": _row("httplib", "http.client"),

@@ -7,12 +7,26 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ddmiddleware.integrations._documents import shape
-from ddmiddleware.integrations._patching import Call
+from ddmiddleware.integrations._patching import Call, Traced
+from ddmiddleware.tracing import may_propagate_to
 
 _TEXT_MAX = 25_000
 # What names one document, and numbers in the names of indices: dates, mostly.
 _ID = re.compile(r"(?<=/)(_doc|_create|_update|_source|_explain|_termvectors|_mtermvectors)/[^/]+")
 _NUMBERS = re.compile(r"/\d+(?=/|$)|\d{2,}")
+
+
+class Request(Traced):
+    """A request by clients that raise what others return, an answer of 400 or more: 404 is no error here either."""
+
+    def _failed(self, call: Call, error: BaseException) -> None:
+        status = getattr(error, "status_code", None)
+        if isinstance(status, int):
+            call.tags["http.status_code"] = str(status)
+        if status == 404:
+            self._succeeded(call, None)
+        else:
+            super()._failed(call, error)
 
 
 def sent(call: Call, method: str, path: str, parameters: Iterable[str], body: Any) -> None:
@@ -51,6 +65,18 @@ def took(call: Call, answer: Any) -> None:
         rows = hits.get("hits") if isinstance(hits, Mapping) else None
         if isinstance(rows, list):
             call.metrics["db.row_count"] = len(rows)
+
+
+def carry(call: Call, position: int, hosts: Iterable[Any]) -> None:
+    """Add the headers that continue the trace to the argument ``headers``: each attempt is sent with them.
+
+    The library beneath would add them to the first alone; and not every one beneath is traced.
+    """
+    if call.options.distributed_tracing and all(may_propagate_to(str(host)) for host in hosts):
+        given = call.arg(position, "headers")
+        headers = dict(given.items()) if isinstance(given, Mapping) else {}
+        call.inject(headers)
+        call.set_arg(position, "headers", headers)
 
 
 def server(call: Call, host: Any, port: Any) -> None:

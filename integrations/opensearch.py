@@ -20,20 +20,26 @@ integration = Integration(
 )
 
 
-# The transport's, because every request is sent with it.
-@integration.traces(
-    "opensearchpy.transport:Transport.perform_request",
-    "opensearchpy._async.transport:AsyncTransport.perform_request",
-    name="elasticsearch.query",
-    type="elasticsearch",
-)
-def request(call: Call) -> None:
+def _sent(call: Call) -> None:
     _search.sent(call, call.arg(0, "method"), call.arg(1, "url"), call.arg(2, "params") or (), call.arg(3, "body"))
     hosts = call.self.hosts
+    _search.carry(call, 6, (host.get("host", "localhost") for host in hosts))
     if len(hosts) == 1:
         _search.server(call, hosts[0].get("host", "localhost"), hosts[0].get("port", 9200))
 
 
-@request.returned
+_request = _search.Request(integration, "elasticsearch.query", "elasticsearch", _sent)
+
+
+# The transport's, because every request is sent with it.
+@integration.replaces(
+    "opensearchpy.transport:Transport.perform_request",
+    "opensearchpy._async.transport:AsyncTransport.perform_request",
+)
+def perform_request(original: Any) -> Any:
+    return _request.wrapper(original)
+
+
+@_request.returned
 def response(call: Call, result: Any) -> None:
     _search.took(call, result)

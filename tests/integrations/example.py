@@ -13,6 +13,7 @@ Names = dict[str, Any]
 OLDER = frozenset(
     (
         "pymongo.message",
+        *(f"elasticsearch.{part}" for part in ("transport", "_async.transport", "connection.base")),
         *(f"pymongo.{part}{of}" for part in ("", "synchronous.", "asynchronous.") for of in ("network", "server")),
     )
 )

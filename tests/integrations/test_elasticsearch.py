@@ -10,16 +10,14 @@ from typing import Any
 import opensearchpy
 import pytest
 from elastic_transport import ConnectionError, ConnectionTimeout
-from elasticsearch import AsyncElasticsearch, BadRequestError, Elasticsearch, NotFoundError
+from elasticsearch import ApiError, AsyncElasticsearch, BadRequestError, Elasticsearch, NotFoundError
 from elasticsearch.helpers import bulk
 
-from ddmiddleware import patch, patch_all, unpatch
+from ddmiddleware import config, patch, patch_all, unpatch
 from ddmiddleware.tracing import active, default_tracer
 from tests.integrations.recorder import Recorder, failed
+from tests.integrations.search_spans import QUERY, SHOWN, request
 from tests.servers.elastic import ElasticServer
-
-QUERY = {"bool": {"must": [{"match": {"name": "ann"}}, {"terms": {"age": [31, 42]}}]}}
-SHOWN = '{"query": {"bool": {"must": [{"match": {"name": "?"}}, {"terms": {"age": ["?"]}}]}}}'
 
 
 @pytest.fixture
@@ -33,27 +31,6 @@ def client(server: ElasticServer) -> Iterator[Elasticsearch]:
     patch(elasticsearch=True)
     with Elasticsearch([f"http://127.0.0.1:{server.port}"], max_retries=0) as client:
         yield client
-
-
-def request(port: int, method: str, path: str, status: int | None, **changes: Any) -> dict[str, Any]:
-    """Return the span of one request."""
-    component = changes.pop("component", "elasticsearch")
-    tags = {
-        "component": component,
-        "span.kind": "client",
-        "db.system": component,
-        "out.host": "127.0.0.1",
-        "network.destination.port": port,
-        "elasticsearch.method": method,
-        "elasticsearch.url": path,
-        "elasticsearch.params": "",
-        "_dd.measured": 1,
-        **({} if status is None else {"http.status_code": str(status)}),
-        **changes.pop("tags", {}),
-    }
-    shape = {"trace": 1, "parent": 0, "service": "elasticsearch", "name": "elasticsearch.query", "error": 0}
-    resource = changes.pop("resource", f"{method} {path}")
-    return {**shape, "type": "elasticsearch", "resource": resource, "tags": tags, **changes}
 
 
 def test_requests(client: Elasticsearch, server: ElasticServer, recorder: Recorder) -> None:
@@ -141,6 +118,24 @@ def test_one_message_has_one_span(server: ElasticServer, recorder: Recorder) -> 
     assert "x-datadog-trace-id" in server.requests[0][1]
 
 
+def test_every_attempt_carries_the_trace(server: ElasticServer, recorder: Recorder) -> None:
+    """Also where what is beneath is not traced; the caller's own headers stay, and his mapping as it is."""
+    patch(elasticsearch=True)
+    own = {"mine": "1"}
+    with Elasticsearch([f"http://127.0.0.1:{server.port}"], max_retries=2, retry_on_status=[500]) as client:
+        with pytest.raises(ApiError):
+            client.options(headers=own).search(index="broken")
+        config.elasticsearch["distributed_tracing"] = False
+        try:
+            client.search(index="people")
+        finally:
+            config.elasticsearch["distributed_tracing"] = None
+    assert own == {"mine": "1"}
+    span = recorder[0]
+    sent = [(headers.get("mine"), headers.get("x-datadog-parent-id")) for _, headers in server.requests]
+    assert sent == [("1", str(span.span_id))] * 3 + [(None, None)]
+
+
 def test_opensearch(recorder: Recorder) -> None:
     patch(opensearch=True)
     with (
@@ -151,6 +146,8 @@ def test_opensearch(recorder: Recorder) -> None:
         client.search(index="people", body={"query": QUERY}, params={"size": 5})
         with pytest.raises(opensearchpy.RequestError) as caught:
             client.search(index="people", body={"query": {"nonsense": {}}})
+        with pytest.raises(opensearchpy.NotFoundError):
+            client.get(index="people", id="7")
         port = server.port
     shape: dict[str, Any] = {"component": "opensearch"}
     index = {"elasticsearch.body": '{"name": "?"}'}
@@ -159,7 +156,8 @@ def test_opensearch(recorder: Recorder) -> None:
     assert recorder.take() == [
         request(port, "PUT", "/people/_doc/ann", None, resource="PUT /people/_doc/?", tags=index, **shape),
         request(port, "POST", "/people/_search", None, trace=2, tags=search, **shape),
-        request(port, "POST", "/people/_search", None, trace=3, error=1, tags=error, **shape),
+        request(port, "POST", "/people/_search", 400, trace=3, error=1, tags=error, **shape),
+        request(port, "GET", "/people/_doc/7", 404, trace=4, resource="GET /people/_doc/?", **shape),
     ]
 
 

@@ -20,10 +20,10 @@ class ElasticServer(Server):
     Everything else below ``/INDEX`` is ``_doc``, ``_search`` or ``_bulk``.
     """
 
-    def __init__(self, product: bool = True) -> None:
+    def __init__(self, product: bool = True, version: str = "9.0.0") -> None:
         """*product* says whether it says that it is Elasticsearch, or is OpenSearch."""
         super().__init__(_Handler)
-        self.product = product
+        self.product, self.version = product, version
         self.documents: dict[str, Document] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.released = threading.Event()
@@ -43,7 +43,10 @@ class ElasticServer(Server):
         if index == "broken":
             return _failure(500, "internal_error", "hunter2")
         if not index:
-            return 200, {"version": {"number": "9.0.0"}, "tagline": "You Know, for Search"}
+            return 200, {
+                "version": {"number": self.version, "build_flavor": "default"},
+                "tagline": "You Know, for Search",
+            }
         if kind == "_doc" and method in ("PUT", "POST"):
             number = number or str(len(self.documents))
             self.documents[number] = json.loads(body)
@@ -84,8 +87,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, status: int, body: bytes) -> None:
         self.send_response(status)
-        version = ";compatible-with=9" if self.server.owner.product else ""
-        kind = "application/vnd.elasticsearch+json" if self.server.owner.product else "application/json"
+        speaks_9 = self.server.owner.product and self.server.owner.version >= "8"
+        kind = "application/vnd.elasticsearch+json" if speaks_9 else "application/json"
+        version = ";compatible-with=9" if speaks_9 else ""
         self.send_header("Content-Type", kind + version)
         if self.server.owner.product:
             self.send_header("X-Elastic-Product", "Elasticsearch")
