@@ -9,13 +9,14 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
 from cassandra.policies import FallthroughRetryPolicy, RoundRobinPolicy
 
 
-def connect(port: int, **options: Any) -> Cluster:
-    """Return a cluster whose requests are tried once."""
+def connect(port: int, version: int | None, **options: Any) -> Cluster:
+    """Return a cluster whose requests are tried once; with no *version* it finds one that both sides speak."""
+    if version is not None:
+        options["protocol_version"] = version
     profile = ExecutionProfile(load_balancing_policy=RoundRobinPolicy(), retry_policy=FallthroughRetryPolicy())
     return Cluster(
         ["127.0.0.1"],
         port=port,
-        protocol_version=4,
         schema_metadata_enabled=False,
         token_metadata_enabled=False,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},

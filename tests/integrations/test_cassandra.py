@@ -23,15 +23,16 @@ SELECT = "SELECT name, age FROM people"
 CHANGED = {"cassandra.consistency_level": "QUORUM"}
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[CqlServer]:
-    with CqlServer() as server:
+@pytest.fixture(scope="module", params=[4, 5], ids=["version 4", "version 5"])
+def server(request: pytest.FixtureRequest) -> Iterator[CqlServer]:
+    with CqlServer(request.param) as server:
         yield server
+        assert server.spoken == {request.param}
 
 
 @pytest.fixture(scope="module")
 def connected(server: CqlServer) -> Iterator[Session]:
-    with connect(server.port) as cluster:
+    with connect(server.port, server.version) as cluster:
         yield cluster.connect("shop")
 
 
@@ -52,6 +53,22 @@ def test_a_query(session: Session, server: CqlServer, recorder: Recorder) -> Non
     insert = "INSERT INTO people (name) VALUES (%s)"
     assert recorder.take()[1:] == [query(server.port, SELECT, 5, parent=1), query(server.port, insert, 0, parent=1)]
     assert server.statements[1] == "INSERT INTO people (name) VALUES ('ann')"
+
+
+def test_the_version_that_both_speak(server: CqlServer, recorder: Recorder) -> None:
+    """Which the driver finds by trying; nothing of that is a query."""
+    patch(cassandra=True)
+    with connect(server.port, None) as cluster:
+        cluster.connect("shop").execute(SELECT)
+        assert cluster.protocol_version == server.version
+    assert recorder.take() == [query(server.port, SELECT, 5)]
+
+
+def test_a_statement_longer_than_a_segment(session: Session, server: CqlServer, recorder: Recorder) -> None:
+    text = f"INSERT INTO people (name) VALUES ('{'x' * 200_000}')"
+    session.execute(text)
+    assert server.statements[-1] == text
+    assert recorder.take() == [query(server.port, text[:5000], 0)]
 
 
 def test_what_a_statement_says(session: Session, server: CqlServer, recorder: Recorder) -> None:
@@ -124,7 +141,7 @@ def test_a_timeout(session: Session, server: CqlServer, recorder: Recorder) -> N
 def test_a_connection_that_is_lost(server: CqlServer, recorder: Recorder) -> None:
     patch(cassandra=True)
     text = "SELECT * FROM closes"
-    with connect(server.port) as cluster:
+    with connect(server.port, server.version) as cluster:
         session = cluster.connect("shop")
         with pytest.raises((ConnectionShutdown, NoHostAvailable)) as lost:  # the policy's choice, or nobody left
             session.execute(text)
@@ -135,7 +152,7 @@ def test_a_connection_that_is_lost(server: CqlServer, recorder: Recorder) -> Non
 def test_no_host(server: CqlServer, recorder: Recorder) -> None:
     """Nothing is sent, and the span ends before the call does."""
     patch(cassandra=True)
-    with connect(server.port) as cluster:
+    with connect(server.port, server.version) as cluster:
         session = cluster.connect("shop")
         for pool in session._pools.values():
             pool.shutdown()

@@ -22,16 +22,16 @@ SLOW = "SELECT * FROM slow"
 FAILS = "SELECT * FROM unavailable"
 
 
-@pytest.fixture
-def server() -> Iterator[CqlServer]:
-    with CqlServer() as server:
+@pytest.fixture(params=[4, 5], ids=["version 4", "version 5"])
+def server(request: pytest.FixtureRequest) -> Iterator[CqlServer]:
+    with CqlServer(request.param) as server:
         yield server
 
 
 @pytest.fixture
 def session(server: CqlServer) -> Iterator[Session]:
     patch(cassandra=True)
-    with connect(server.port) as cluster:
+    with connect(server.port, server.version) as cluster:
         yield cluster.connect("shop")
 
 
@@ -184,7 +184,7 @@ def test_switched_off_on_the_way(session: Session, server: CqlServer, recorder: 
 
 def test_a_shutdown_on_the_way(server: CqlServer, recorder: Recorder) -> None:
     patch(cassandra=True)
-    cluster = connect(server.port)
+    cluster = connect(server.port, server.version)
     outcome = Outcome(cluster.connect("shop").execute_async(SLOW))
     cluster.shutdown()
     error = outcome.wait()

@@ -1,6 +1,6 @@
 """A server that speaks Cassandra's protocol: what the driver needs to connect, and answers by the name of the table.
 
-https://cassandra.apache.org/doc/latest/cassandra/reference/native-protocol.html (version 4)
+https://cassandra.apache.org/doc/latest/cassandra/reference/native-protocol.html (versions 4 and 5)
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import struct
 import threading
 from typing import Any, NamedTuple
 
+from tests.servers.cql_segments import Segments
 from tests.servers.sockets import Server, exactly
 
 _ERROR, _STARTUP, _READY, _OPTIONS, _SUPPORTED, _QUERY = 0, 1, 2, 5, 6, 7
@@ -58,11 +59,13 @@ class CqlServer(Server):
 
     The tables ``unavailable``, ``read_timeout``, ``write_timeout``, ``missing`` and ``closes`` fail as they are called,
     ``slow`` answers when ``released`` is set, ``nonsense`` is a syntax error. ``forget()`` makes prepared statements
-    unknown, as a restart does.
+    unknown, as a restart does. *version* is the newest of the protocol that it speaks.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, version: int = 5) -> None:
         super().__init__(_Connection)
+        self.version = version
+        self.spoken: set[int] = set()  # once a client has started
         self.statements: list[str] = []
         self.prepared: dict[bytes, str] = {}
         self.released = threading.Event()
@@ -76,7 +79,7 @@ class CqlServer(Server):
         """Let go of those that wait."""
         self.released.set()
 
-    def reply(self, operation: int, body: bytes) -> tuple[int, bytes]:
+    def reply(self, version: int, operation: int, body: bytes) -> tuple[int, bytes]:
         """Return the operation code and body of the answer to a request."""
         if operation == _OPTIONS:
             return _SUPPORTED, struct.pack(">H", 2) + _string("CQL_VERSION") + struct.pack(">H", 1) + _string(
@@ -86,21 +89,24 @@ class CqlServer(Server):
             return _READY, b""
         if operation == _QUERY:
             (length,) = struct.unpack_from(">i", body)
-            return self._run(body[4 : 4 + length].decode(), body[4 + length :])
+            return self._run(body[4 : 4 + length].decode(), _options(version, body[4 + length :]))
         if operation == _PREPARE:
             (length,) = struct.unpack_from(">i", body)
-            return self._prepare(body[4 : 4 + length].decode())
+            return self._prepare(version, body[4 : 4 + length].decode())
         if operation == _EXECUTE:
             (length,) = struct.unpack_from(">H", body)
             statement = self.prepared.get(body[2 : 2 + length])
             if statement is None:
                 return _error(_UNPREPARED, "unknown statement", body[: 2 + length])
-            return self._run(statement, body[2 + length :])
+            position = 2 + length
+            if version > 4:  # the id of the result's columns, as they were when it was prepared
+                position += 2 + struct.unpack_from(">H", body, position)[0]
+            return self._run(statement, _options(version, body[position:]))
         if operation == _BATCH:
             return self._batch(body)
         return _error(_PROTOCOL, f"unknown operation {operation}")
 
-    def _prepare(self, statement: str) -> tuple[int, bytes]:
+    def _prepare(self, version: int, statement: str) -> tuple[int, bytes]:
         number = struct.pack(">q", hash(statement))
         self.prepared[number] = statement
         count = statement.count("?")
@@ -108,7 +114,8 @@ class CqlServer(Server):
         of = _string("shop") + _string("people")
         nothing_known = struct.pack(">ii", 4, 0)  # of the result, until it is there
         about = struct.pack(">iii", 1, count, 0) + of + columns + nothing_known
-        return _RESULT, struct.pack(">iH", _PREPARED, len(number)) + number + about
+        name = struct.pack(">H", len(number)) + number
+        return _RESULT, struct.pack(">i", _PREPARED) + name + (name if version > 4 else b"") + about
 
     def _batch(self, body: bytes) -> tuple[int, bytes]:
         _, count = struct.unpack_from(">BH", body)
@@ -122,8 +129,8 @@ class CqlServer(Server):
             position = _after_values(body, position + length)
         return self._answer(self.statements[-1], Options(struct.unpack_from(">H", body, position)[0], 0, 0))
 
-    def _run(self, statement: str, parameters: bytes) -> tuple[int, bytes]:
-        self.last = _options(parameters)
+    def _run(self, statement: str, options: Options) -> tuple[int, bytes]:
+        self.last = options
         if " system" not in statement:
             self.statements.append(statement)
         return self._answer(statement, self.last)
@@ -165,13 +172,16 @@ class _Connection(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         owner: CqlServer = self.server.owner
         sending = threading.Lock()
+        stream: Any = self.request  # or the segments on it
 
-        def answer(stream: int, operation: int, body: bytes) -> None:
+        def answer(version: int, number: int, operation: int, body: bytes) -> None:
             if operation == _QUERY and b" FROM slow" in body:
                 owner.released.wait(10)
-            code, answered = owner.reply(operation, body)
+            send(version, number, *owner.reply(version, operation, body))
+
+        def send(version: int, number: int, code: int, body: bytes) -> None:
             with sending:
-                self.request.sendall(struct.pack(">BBhBi", 0x84, 0, stream, code, len(answered)) + answered)
+                stream.sendall(struct.pack(">BBhBi", 0x80 | version, 0, number, code, len(body)) + body)
 
         def late(*request: Any) -> None:
             with contextlib.suppress(OSError):  # the client has given up
@@ -180,16 +190,19 @@ class _Connection(socketserver.BaseRequestHandler):
         waiting = []
         try:
             while True:
-                version, _, stream, operation, length = struct.unpack(">BBhBi", exactly(self.request, 9))
-                body = exactly(self.request, length)
-                if version > 4:  # as a real node does, in the version it has
-                    code, body = _error(_PROTOCOL, "Invalid or unsupported protocol version (5); highest is 4")
-                    self.request.sendall(struct.pack(">BBhBi", 0x84, 0, stream, code, len(body)) + body)
+                version, _, number, operation, length = struct.unpack(">BBhBi", exactly(stream, 9))
+                body = exactly(stream, length)
+                if version > owner.version:  # as a real node does, in the version it has
+                    highest = f"Invalid or unsupported protocol version ({version}); highest is {owner.version}"
+                    send(owner.version, number, *_error(_PROTOCOL, highest))
                 elif operation == _QUERY and b" FROM slow" in body:
-                    waiting.append(threading.Thread(target=late, args=(stream, operation, body)))
+                    waiting.append(threading.Thread(target=late, args=(version, number, operation, body)))
                     waiting[-1].start()
                 else:
-                    answer(stream, operation, body)
+                    answer(version, number, operation, body)
+                    if operation == _STARTUP:
+                        owner.spoken.add(version)
+                        stream = Segments(self.request) if version > 4 else self.request
         except OSError:
             pass
         finally:
@@ -197,9 +210,12 @@ class _Connection(socketserver.BaseRequestHandler):
                 thread.join(10)
 
 
-def _options(body: bytes) -> Options:
-    consistency, flags = struct.unpack_from(">HB", body)
-    position = _after_values(body, 3) if flags & 0x01 else 3
+def _options(version: int, body: bytes) -> Options:
+    kind = ">Hi" if version > 4 else ">HB"
+    consistency, flags = struct.unpack_from(kind, body)
+    position = struct.calcsize(kind)
+    if flags & 0x01:
+        position = _after_values(body, position)
     page_size = page_from = 0
     if flags & 0x04:
         (page_size,) = struct.unpack_from(">i", body, position)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import socket
 import socketserver
 import threading
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 _Self = TypeVar("_Self", bound="Server")
+
+
+class Readable(Protocol):
+    """What bytes can be read from."""
+
+    def recv(self, count: int, /) -> bytes:
+        """Return up to *count* bytes, none at the end."""
+        ...
 
 
 class _Listener(socketserver.ThreadingTCPServer):
@@ -39,7 +46,7 @@ class Server:
         """Let go of what waits, before the end."""
 
 
-def exactly(connection: socket.socket, count: int) -> bytes:
+def exactly(connection: Readable, count: int) -> bytes:
     """Read *count* bytes; ConnectionError where the other side has closed."""
     parts = []
     while count:
