@@ -80,12 +80,15 @@ def integrations() -> str:
         what = (module.__doc__ or "").split("\n")[0].rstrip(".")
         parts = module.integration.everything()
         spans = ", ".join(dict.fromkeys(f"`{span}`" for part in parts for span in part.names))
-        needs = module.integration.requires
-        with_ = ", ".join(tested.get(needs.partition(">=")[0], ())) if needs else "Python 3.10-3.14"
+        # A part by the integration's own name is the same library in another version, or by another name.
+        of_row = [part.requires for part in parts if part.requires and part.name == module.integration.name]
+        needs = ", ".join(dict.fromkeys(of_row))
+        versions = [version for each in of_row for version in tested.get(each.partition(">=")[0], ())]
+        with_ = ", ".join(dict.fromkeys(versions)) if needs else "Python 3.10-3.14"
         service = module.integration.options._default_service or ""
         lines.append(
             f"| `{name}`{'' if row.on else ' (off)'} | {what} | {spans} | {needs or 'standard library'} | {with_} "
-            f"| {service} | {_options(name, module.integration.wire)} |"
+            f"| {service} | {_options(name, module)} |"
         )
     lines += [
         "",
@@ -104,9 +107,10 @@ def integrations() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _options(name: str, wire: str | None) -> str:
+def _options(name: str, module: Any) -> str:
+    wire = module.integration.wire
     own = [row.name for row in SETTINGS_TABLE if f"_{name.upper()}_" in row.name]
-    if wire == "http":
+    if hasattr(module, "_http_client"):
         own.insert(0, f"DD_{name.upper()}_SPLIT_BY_DOMAIN")
     if wire in ("http", "message"):
         own.insert(0, f"DD_{name.upper()}_DISTRIBUTED_TRACING")
@@ -116,8 +120,10 @@ def _options(name: str, wire: str | None) -> str:
 def remember_tested() -> None:
     """Add the versions that are installed to those that the tests have run with: the oldest and the newest are kept."""
     tested = json.loads(TESTED.read_text()) if TESTED.exists() else {}
-    for row in TABLE.values():
-        needs = importlib.import_module(row.loads).integration.requires
+    everything = [
+        part for row in TABLE.values() for part in importlib.import_module(row.loads).integration.everything()
+    ]
+    for needs in sorted({part.requires for part in everything}):
         version = installed(needs)
         if version is not None:
             library = needs.partition(">=")[0]
