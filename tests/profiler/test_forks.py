@@ -95,6 +95,15 @@ for thread in threads:
     assert len({upload.tags["process_id"] for upload in receiver.uploads}) == 21
 
 
+def test_forks_with_every_collector(receiver: Receiver) -> None:
+    script = "from tests.profiler.forks_program import main\nmain(3, 4)"
+    settings = {"DD_PROFILING_UPLOAD_INTERVAL": "0.2", "DD_PROFILING_HEAP_SAMPLE_SIZE": "50000"}
+    assert run(script, receiver.url, **settings).split() == ["12", "12"]
+    assert len({upload.tags["process_id"] for upload in receiver.uploads}) == 13
+    kinds = {kind for upload in receiver.uploads for _, values, _ in upload.profile.samples for kind in values}
+    assert kinds >= {"wall-time", "alloc-space"}
+
+
 def test_locks_that_another_thread_holds(receiver: Receiver) -> None:
     script = """
 made = Profiler()
