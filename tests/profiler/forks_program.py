@@ -1,7 +1,7 @@
-"""Forks of a busy process that every collector looks at: ``python -m tests.profiler.forks_program [ROUNDS [CHILDREN]]``.
+"""Forks of a busy process with every collector: ``python -m tests.profiler.forks_program [ROUNDS [CHILDREN]]``.
 
-Each child is profiled anew, computes, allocates, waits for a lock, raises and exits; the parent goes on, and sends profiles
-meanwhile. Prints how many children ended with status 0, and how many there were.
+Each child is profiled anew, computes, allocates, waits for a lock, raises and exits; the parent goes on, and sends
+profiles meanwhile. Prints how many children ended with status 0, and how many there were.
 """
 
 from __future__ import annotations
