@@ -41,9 +41,10 @@ def start(script: str, url: str, *arguments: str, **environ: str) -> subprocess.
 def run(script: str, url: str, *arguments: str, **environ: str) -> str:
     """Run Python code that must succeed without a word on stderr; return what it printed.
 
-    On a busy machine it may need more than the usual second to send what it has.
+    On a busy machine it may need more than the usual second to send what it has, and the agent more than two to answer.
     """
-    process = start(script, url, *arguments, **{"DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS": "10", **environ})
+    patient = {"DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS": "10", "DD_TRACE_AGENT_TIMEOUT_SECONDS": "10"}
+    process = start(script, url, *arguments, **{**patient, **environ})
     try:
         out, err = process.communicate(timeout=WAIT_S)
     except subprocess.TimeoutExpired:
