@@ -10,6 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 30.0
+# On a busy machine a script may need more than a second to send what it has, and the agent more than two to answer.
+PATIENT = {"DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS": "10", "DD_TRACE_AGENT_TIMEOUT_SECONDS": "10"}
 
 
 def environment(url: str, **environ: str) -> dict[str, str]:
@@ -39,12 +41,8 @@ def start(script: str, url: str, *arguments: str, **environ: str) -> subprocess.
 
 
 def run(script: str, url: str, *arguments: str, **environ: str) -> str:
-    """Run Python code that must succeed without a word on stderr; return what it printed.
-
-    On a busy machine it may need more than the usual second to send what it has, and the agent more than two to answer.
-    """
-    patient = {"DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS": "10", "DD_TRACE_AGENT_TIMEOUT_SECONDS": "10"}
-    process = start(script, url, *arguments, **{**patient, **environ})
+    """Run Python code that must succeed without a word on stderr; return what it printed."""
+    process = start(script, url, *arguments, **{**PATIENT, **environ})
     try:
         out, err = process.communicate(timeout=WAIT_S)
     except subprocess.TimeoutExpired:
