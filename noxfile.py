@@ -15,7 +15,7 @@ CORE = (
     "tests/face",
     "tests/test_layout.py",
 )
-# The middleware, pure Python and half of the time that all take, runs on the oldest and the newest version; not between.
+# The middleware, pure Python and half of the time that all take, runs on the oldest and the newest version alone.
 BETWEEN = {"3.12": tuple(room for room in CORE if room != "tests/middleware")}
 MAIN = "3.11"  # whose tests .ci/run runs whole
 # Where what is patched differs from one version to the next.
