@@ -23,7 +23,7 @@ def test_wall_time_is_where_it_was(name: str) -> None:
     errors: list[float] = []
     while len(errors) < 5 and (not errors or errors[-1] >= CHANCE):  # what is wrong is wrong every time
         with sampled("native") as samples:
-            wall, _ = run(functions, 1.5)
+            wall, _ = run(functions, 1, calls=300)
         errors.append(error(wall, by(samples, "wall-time", lambda sample: function_of(sample, names))))
     assert errors[-1] < CHANCE, errors
 

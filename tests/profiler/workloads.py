@@ -105,12 +105,17 @@ WORKLOADS: dict[str, Sequence[Callable[[], object]]] = {
 }
 
 
-def run(functions: Sequence[Callable[[], object]], seconds: float) -> tuple[Counter[str], Counter[str]]:
-    """Call *functions* in random order; return the seconds of wall and of CPU time that each of them took."""
+def run(functions: Sequence[Callable[[], object]], seconds: float, calls: int = 0) -> tuple[Counter[str], Counter[str]]:
+    """Call *functions* in random order; return the seconds of wall and of CPU time that each of them took.
+
+    That goes on for *seconds*, and until there were *calls*: few are made where a process gets little of the processor.
+    """
     wall: Counter[str] = Counter()
     cpu: Counter[str] = Counter()
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
+    made = 0
+    while time.perf_counter() < end or made < calls:
+        made += 8
         for function in random.choices(functions, k=8):
             wall_before, cpu_before = time.perf_counter(), time.thread_time()
             function()
