@@ -7,7 +7,7 @@
 
 static struct {
     PyObject *current;         /* greenlet.getcurrent, once gevent is loaded */
-    PyObject *frame, *context; /* getters: gr_frame and gr_context */
+    PyObject *parent, *frame, *context; /* getters: parent, gr_frame and gr_context */
 } known;
 
 static PyObject *
@@ -54,8 +54,11 @@ running_greenlet(struct table *table, PyThreadState *thread)
         return NONE;
     }
     PyObject *greenlet = PyObject_CallNoArgs(known.current);
-    uint32_t index = greenlet == NULL ? NONE : task_of(table, greenlet);
+    PyObject *parent = greenlet == NULL ? NULL : get(known.parent, greenlet);
+    /* The one without a parent is the thread itself. */
+    uint32_t index = parent == NULL || parent == Py_None ? NONE : task_of(table, greenlet);
     PyErr_Clear();
+    Py_XDECREF(parent);
     Py_XDECREF(greenlet);
     return index;
 }
@@ -87,6 +90,17 @@ sample_greenlet(struct table *table, PyObject *greenlet, int depth, uint64_t wal
 
 struct crowd all_greenlets;
 
+static PyObject *
+getter(PyObject *type, const char *name)
+{
+    PyObject *found = PyObject_GetAttrString(type, name);
+    PyErr_Clear();
+    if (found != NULL && !Py_IS_TYPE(found, &PyGetSetDescr_Type)) {
+        Py_CLEAR(found);
+    }
+    return found;
+}
+
 void
 look_for_greenlets(void)
 {
@@ -96,16 +110,15 @@ look_for_greenlets(void)
     PyObject *current = loaded("greenlet", "getcurrent"), *type = loaded("greenlet", "greenlet");
     PyObject *spawned = loaded("ddmiddleware.profiling.greenlets", "spawned");
     if (current != NULL && PyCFunction_Check(current) && type != NULL && PyType_Check(type)) {
-        PyObject *frame = PyObject_GetAttrString(type, "gr_frame"), *context = PyObject_GetAttrString(type, "gr_context");
-        PyErr_Clear();
-        known.current = current;
-        if (spawned != NULL && frame != NULL && Py_IS_TYPE(frame, &PyGetSetDescr_Type) && context != NULL &&
-            Py_IS_TYPE(context, &PyGetSetDescr_Type)) {
-            known.frame = frame, known.context = context;
+        PyObject *parent = getter(type, "parent");
+        PyObject *frame = getter(type, "gr_frame"), *context = getter(type, "gr_context");
+        if (spawned != NULL && parent != NULL && frame != NULL && context != NULL) {
+            known.parent = parent, known.frame = frame, known.context = context;
+            known.current = current;
             all_greenlets = (struct crowd){(PyTypeObject *)type, spawned, sample_greenlet, 0, 0};
             return;
         }
-        current = NULL;
+        Py_XDECREF(parent);
         Py_XDECREF(frame);
         Py_XDECREF(context);
     }

@@ -54,11 +54,13 @@ def _note(greenlet: Any) -> None:
 
 
 def current() -> Task | None:
-    """Return the greenlet that the calling thread runs, or None without gevent."""
+    """Return the greenlet that the calling thread runs; None without gevent, and in the one that is the thread itself."""
     greenlet = sys.modules.get("greenlet")
     if greenlet is None or "gevent" not in sys.modules:
         return None
     running = greenlet.getcurrent()
+    if running.parent is None:  # the thread itself
+        return None
     return id(running), name_of(running)
 
 

@@ -115,7 +115,7 @@ def test_headers_are_not_shown() -> None:
 
 def test_a_password_in_the_address_is_not_said_aloud(make_tracer: MakeTracer, caplog: pytest.LogCaptureFixture) -> None:
     with HostileAgent("refused") as agent:
-        tracer = otlp_tracer(make_tracer, agent.url.replace("127", "user:secret@127"))
+        tracer = otlp_tracer(make_tracer, agent.url.replace("//", "//user:secret@"))
         _work(tracer)
         assert not tracer.flush()
         tracer.shutdown(0.1)
