@@ -54,7 +54,7 @@ def _note(greenlet: Any) -> None:
 
 
 def current() -> Task | None:
-    """Return the greenlet that the calling thread runs; None without gevent, and in the one that is the thread itself."""
+    """Return the greenlet that the calling thread runs; None without gevent, and where it is the thread itself."""
     greenlet = sys.modules.get("greenlet")
     if greenlet is None or "gevent" not in sys.modules:
         return None
