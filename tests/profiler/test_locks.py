@@ -20,7 +20,7 @@ from tests.profiler.sampling import quiet_tracer
 pytest.importorskip("ddmiddleware.profiling._locks", reason="without a compiler, locks are not profiled")
 
 REAL_LOCK, REAL_RLOCK = type(threading.Lock()), type(threading.RLock())
-HELD_S = 0.05
+HELD_S = 0.25
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_the_wait_for_a_lock_is_known(collector: LockCollector) -> None:
         pass
     (sample,) = waits(list(collector.collect()), "test_the_wait_for_a_lock_is_known")
     assert sample.values["lock-acquire"] == 1
-    assert 0.8 * waited <= sample.values["lock-acquire-wait"] <= waited
+    assert 0.5 * waited <= sample.values["lock-acquire-wait"] <= waited
     assert sample.labels["trace endpoint"] == "GET /locked"
     assert sample.labels["thread name"] == "MainThread"
     line = test_the_wait_for_a_lock_is_known.__code__.co_firstlineno + 1
