@@ -91,7 +91,7 @@ sample_greenlet(struct table *table, PyObject *greenlet, int depth, uint64_t wal
 struct crowd all_greenlets;
 
 static PyObject *
-getter(PyObject *type, const char *name)
+getter_of(PyObject *type, const char *name)
 {
     PyObject *found = PyObject_GetAttrString(type, name);
     PyErr_Clear();
@@ -110,8 +110,8 @@ look_for_greenlets(void)
     PyObject *current = loaded("greenlet", "getcurrent"), *type = loaded("greenlet", "greenlet");
     PyObject *spawned = loaded("ddmiddleware.profiling.greenlets", "spawned");
     if (current != NULL && PyCFunction_Check(current) && type != NULL && PyType_Check(type)) {
-        PyObject *parent = getter(type, "parent");
-        PyObject *frame = getter(type, "gr_frame"), *context = getter(type, "gr_context");
+        PyObject *parent = getter_of(type, "parent");
+        PyObject *frame = getter_of(type, "gr_frame"), *context = getter_of(type, "gr_context");
         if (spawned != NULL && parent != NULL && frame != NULL && context != NULL) {
             known.parent = parent, known.frame = frame, known.context = context;
             known.current = current;
