@@ -64,13 +64,13 @@ class Sink:
     def counted_since(self, before: dict[str, Any], made: int) -> dict[str, Any]:
         """Return the counts when a multiple of *made* spans has come since *before*; what is there after some seconds.
 
-        A peer's flush may return while its own thread still sends what it took before.
+        A peer's flush may return while its own thread still sends what it took before. Nothing is waited for with 0.
         """
         end = time.monotonic() + _LATE_LIMIT_S
         while True:
             counts = self.counted()
             spans = counts["spans"] - before["spans"]
-            if (spans and spans % made == 0) or time.monotonic() > end:
+            if not made or (spans and spans % made == 0) or time.monotonic() > end:
                 return counts
             time.sleep(0.05)
 

@@ -34,7 +34,7 @@ def measure_requests(rounds: int, quick: bool, progress: Progress) -> Outcome:
         before = sink.counted()
         answer = child.ask("requests", app=case, bursts=bursts, requests=_REQUESTS)
         made = answer["made"]
-        after = sink.counted() if child.peer is NOTHING else sink.counted_since(before, made)
+        after = sink.counted_since(before, 0 if child.peer is NOTHING else made)
         spans = (after["spans"] - before["spans"]) / made
         if child.peer is not NOTHING and (spans < 1 or spans != int(spans)):
             raise NotMeasuredError(f"{spans:.3f} spans per request reached the sink: some are missing.")

@@ -28,7 +28,7 @@ SINGLE_SPAN_SAMPLING_MAX_PER_SEC = "_dd.span_sampling.max_per_second"
 SINGLE_SPAN_SAMPLING_MECHANISM = "_dd.span_sampling.mechanism"
 SINGLE_SPAN_SAMPLING_RATE = "_dd.span_sampling.rule_rate"
 BASE_SERVICE_KEY = "_dd.base_service"
-KEEP_SPANS_RATE_KEY = "_dd.tracer_kr"
+KEEP_SPANS_RATE_KEY = _names.TRACER_KEPT_RATE
 USER_ID_KEY = _names.USER_ID
 # Of ddtrace 1.x: the key in its settings, and what nothing reads any more.
 FILTERS_KEY = "FILTERS"

@@ -70,19 +70,9 @@ sample_greenlet(struct table *table, PyObject *greenlet, int depth, uint64_t wal
     PyObject *top = get(known.frame, greenlet), *context = NULL; /* None: it is over, it runs, or it has not begun */
     int count = top != NULL && PyFrame_Check(top) ? walk_frames((PyFrameObject *)top, frames, depth) : 0;
     if (count > 0) {
-        struct sample_key key = {table_stack(table, frames, count), NONE, NONE, NONE, 0, 1};
-        struct work work;
+        uint32_t stack = table_stack(table, frames, count);
         context = get(known.context, greenlet);
-        if (work_of(context, &work)) {
-            key.request = table_request(table, work.root_id, work.root);
-            key.span_id = work.span_id;
-        }
-        key.task = task_of(table, greenlet);
-        uint32_t index = table_sample(table, &key);
-        if (index != NONE) {
-            sample_at(table, index)->count++;
-            sample_at(table, index)->wall_ns += wall_ns;
-        }
+        add_suspended(table, stack, task_of(table, greenlet), context, wall_ns);
     }
     Py_XDECREF(context);
     Py_XDECREF(top);

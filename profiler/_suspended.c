@@ -86,6 +86,22 @@ sample_suspended(struct table *table, int depth, uint64_t tick, uint64_t now_ns,
     sample_crowd(&all_greenlets, table, depth, tick, now_ns, period_ns);
 }
 
+void
+add_suspended(struct table *table, uint32_t stack, uint32_t task, PyObject *context, uint64_t wall_ns)
+{
+    struct sample_key key = {.stack = stack, .task = task, .suspended = 1};
+    struct work work;
+    if (work_of(context, &work)) {
+        key.request = table_request(table, work.root_id, work.root);
+        key.span_id = work.span_id;
+    }
+    uint32_t index = table_sample(table, &key);
+    if (index != NONE) {
+        sample_at(table, index)->count++;
+        sample_at(table, index)->wall_ns += wall_ns;
+    }
+}
+
 PyObject *
 loaded(const char *module, const char *name)
 {

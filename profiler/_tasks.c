@@ -96,26 +96,16 @@ sample_task(struct table *table, PyObject *task, int depth, uint64_t wall_ns)
     PyObject *coroutine = PyObject_Vectorcall(known.get_coro, &task, 1, NULL), *context = NULL, *name;
     int count = coroutine == NULL ? 0 : walk_awaits(coroutine, frames, depth);
     if (count > 0) { /* none: it is over, it runs, or it has not begun */
-        struct sample_key key = {table_stack(table, frames, count), NONE, NONE, NONE, 0, 1};
-        struct work work;
+        uint32_t stack = table_stack(table, frames, count);
         if (known.get_context != NULL) {
             context = context_of(task);
         }
         else { /* until 3.11 only the garbage collector is shown a task's context, first of all */
             Py_TYPE(task)->tp_traverse(task, visit_context, &context);
         }
-        if (work_of(context, &work)) {
-            key.request = table_request(table, work.root_id, work.root);
-            key.span_id = work.span_id;
-        }
         name = task_name(task);
-        key.task = table_task(table, (uint64_t)(uintptr_t)task, name);
+        add_suspended(table, stack, table_task(table, (uint64_t)(uintptr_t)task, name), context, wall_ns);
         Py_XDECREF(name);
-        uint32_t index = table_sample(table, &key);
-        if (index != NONE) {
-            sample_at(table, index)->count++;
-            sample_at(table, index)->wall_ns += wall_ns;
-        }
     }
     PyErr_Clear();
     Py_XDECREF(coroutine);

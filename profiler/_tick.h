@@ -153,6 +153,8 @@ struct crowd { /* all tasks, or all greenlets */
 extern struct crowd all_tasks, all_greenlets;
 /* Add those that are suspended, at most 50 of each kind, each with its share of the time. */
 void sample_suspended(struct table *table, int depth, uint64_t tick, uint64_t now_ns, uint64_t period_ns);
+/* Add one: where it waits, for how long, what it is and what it works for. */
+void add_suspended(struct table *table, uint32_t stack, uint32_t task, PyObject *context, uint64_t wall_ns);
 /* An attribute of a module, new, or NULL where the module is not loaded, or not that far. */
 PyObject *loaded(const char *module, const char *name);
 /* See whether the program has loaded asyncio or gevent meanwhile. */

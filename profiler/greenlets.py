@@ -7,14 +7,13 @@ they were spawned while the profiler ran: gevent tells of each, and keeps no lis
 
 from __future__ import annotations
 
-import random
 import sys
 from contextvars import Context
 from typing import Any
 from weakref import WeakSet
 
 from ddmiddleware.profiling.stacks import Stack, walk
-from ddmiddleware.profiling.tasks import TASKS_MAX, Task
+from ddmiddleware.profiling.tasks import Task, some_of
 from ddmiddleware.tracing import guarded
 
 spawned: WeakSet[Any] = WeakSet()  # _greenlets.c reads it too
@@ -72,7 +71,5 @@ def name_of(greenlet: Any) -> str:
 
 def suspended(depth: int) -> tuple[list[tuple[Task, Stack, Context | None]], float]:
     """Return up to ``TASKS_MAX`` greenlets that wait, where, and in which context; and how many each stands for."""
-    waiting = [found for found in list(spawned) if found.gr_frame is not None]
-    chosen = waiting if len(waiting) <= TASKS_MAX else random.sample(waiting, TASKS_MAX)
-    weight = len(waiting) / len(chosen) if chosen else 1.0
+    chosen, weight = some_of([found for found in list(spawned) if found.gr_frame is not None])
     return [((id(found), name_of(found)), walk(found.gr_frame, depth), found.gr_context) for found in chosen], weight

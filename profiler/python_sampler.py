@@ -170,17 +170,17 @@ class PythonSampler:
     def _sample_suspended(self, elapsed_ns: int) -> None:
         found, weight = tasks.suspended()
         for task, stack in found:
-            work = activity.of(self._open_span(0, task))
-            cell = self._cell((stack, (0, 0, ""), work, (id(task), tasks.name_of(task)), True))
-            cell[0] += 1
-            cell[1] += int(elapsed_ns * weight)
+            named = (id(task), tasks.name_of(task))
+            self._add_suspended(stack, self._open_span(0, task), named, elapsed_ns * weight)
         waiting, weight = greenlets.suspended(self._depth)
         for named, stack, context in waiting:
             span: Any = None if context is None else context.get(active)
-            work = activity.of(span)
-            cell = self._cell((stack, (0, 0, ""), work, named, True))
-            cell[0] += 1
-            cell[1] += int(elapsed_ns * weight)
+            self._add_suspended(stack, span, named, elapsed_ns * weight)
+
+    def _add_suspended(self, stack: Stack, span: Any, task: tasks.Task, wall_ns: float) -> None:
+        cell = self._cell((stack, (0, 0, ""), activity.of(span), task, True))
+        cell[0] += 1
+        cell[1] += int(wall_ns)
 
     def _cell(self, key: Any) -> list[int]:
         cell = self._table.get(key)

@@ -76,10 +76,16 @@ def suspended() -> tuple[list[tuple[Any, Stack]], float]:
         every += [task for loop in list(_loops.values()) for task in tasks.all_tasks(loop)]
     busy = {id(task) for task in running().values()}
     waiting = [task for task in every if id(task) not in busy and not task.done()]
-    chosen = waiting if len(waiting) <= TASKS_MAX else random.sample(waiting, TASKS_MAX)
-    weight = len(waiting) / len(chosen) if chosen else 1.0
+    chosen, weight = some_of(waiting)
     stacks = [(task, await_chain(task.get_coro())) for task in chosen]
     return [(task, stack) for task, stack in stacks if stack], weight  # one that has not begun has none
+
+
+def some_of(waiting: list[Any]) -> tuple[list[Any], float]:
+    """Return up to ``TASKS_MAX`` of those that wait, by chance, and how many each stands for."""
+    if len(waiting) <= TASKS_MAX:
+        return waiting, 1.0
+    return random.sample(waiting, TASKS_MAX), len(waiting) / TASKS_MAX
 
 
 def await_chain(awaitable: Any, depth: int = 64) -> Stack:

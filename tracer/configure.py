@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from ddmiddleware.tracing.log import warn
 from ddmiddleware.tracing.samplers import BaseSampler
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ddmiddleware.tracing.settings import Settings
     from ddmiddleware.tracing.tracer import Tracer
 
 _ROWS = {
@@ -45,10 +45,11 @@ def configure(tracer: Tracer, options: dict[str, Any]) -> None:
     settings = tracer.settings
     address = {name: given.pop(name) for name in _ADDRESS if name in given}
     if address:
-        _set(settings, "DD_TRACE_AGENT_URL", "/".join(address), _url(settings, **address))
+        url = _url(settings, **address)
+        _set("DD_TRACE_AGENT_URL", "/".join(address), url, partial(settings.__setitem__, "DD_TRACE_AGENT_URL"))
     for name, row in _ROWS.items():
         if name in given:
-            _set(settings, row, name, given.pop(name))
+            _set(row, name, given.pop(name), partial(settings.__setitem__, row))
     for name in given:
         if name not in _WITHOUT_EFFECT:
             warn("Tracer.configure has no argument %r; it is ignored", text(name))
@@ -57,12 +58,14 @@ def configure(tracer: Tracer, options: dict[str, Any]) -> None:
     tracer.reconfigured()
 
 
-def _set(settings: Settings, row: str, name: str, value: object) -> None:
-    """Set a setting to what *value* means as text; a bad one is reported, and changes nothing."""
+def _set(row: str, name: str, value: object, apply: Callable[[Any], None]) -> None:
+    """Apply what *value* means for a setting, as text; a bad one is reported, and changes nothing."""
     try:
-        settings[row] = parsed(row, text(value))
+        meant = parsed(row, text(value))
     except ValueError as error:
         warn("Tracer.configure(%s=...) cannot be %r (%s); it stays as it was", name, text(value), error)
+    else:
+        apply(meant)
 
 
 def _url(
@@ -83,10 +86,7 @@ def _url(
 
 
 def _set_enabled(tracer: Tracer, enabled: object) -> None:
-    try:
-        tracer.enabled = parsed("DD_TRACE_ENABLED", text(enabled))
-    except ValueError as error:
-        warn("Tracer.configure(enabled=...) cannot be %r (%s); it stays as it was", text(enabled), error)
+    _set("DD_TRACE_ENABLED", "enabled", enabled, partial(setattr, tracer, "enabled"))
 
 
 def _set_filters(tracer: Tracer, filters: Any, name: str = "trace_processors") -> None:

@@ -34,12 +34,15 @@ _BY_DEFAULT, _BY_AGENT = "-0", "-1"
 _RULE_RATE, _LIMIT_RATE, _AGENT_RATE = "_dd.rule_psr", "_dd.limit_psr", "_dd.agent_psr"
 _KEPT_RATE = "_dd.p.ksr"
 _ANY_SERVICE = "service:,env:"
-_ROWS = frozenset(
-    (
-        *("DD_ENV", "DD_VERSION", "DD_TAGS", "DD_SERVICE_MAPPING"),
-        *("DD_TRACE_SAMPLING_RULES", "DD_TRACE_SAMPLE_RATE", "DD_TRACE_RATE_LIMIT"),
-    )
-)
+_ROWS = {
+    "DD_ENV",
+    "DD_SERVICE_MAPPING",
+    "DD_TAGS",
+    "DD_TRACE_RATE_LIMIT",
+    "DD_TRACE_SAMPLE_RATE",
+    "DD_TRACE_SAMPLING_RULES",
+    "DD_VERSION",
+}
 
 
 def threshold(rate: float) -> int:

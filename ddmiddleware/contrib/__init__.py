@@ -6,12 +6,11 @@ A module of each integration's name is made when it is imported: ``from ddmiddle
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
 
 from ddmiddleware import integrations
 
@@ -32,12 +31,17 @@ class _Loader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         """Fill *module* with the functions of its integration."""
         name = module.__name__.rpartition(".")[2]
-        functions: dict[str, Any] = {
-            "patch": partial(integrations.patch, **{name: True}),
-            "unpatch": partial(integrations.unpatch, name),
-            "get_version": partial(version, name),
-        }
+        functions = dict(zip(("patch", "unpatch", "get_version"), functions_of(name), strict=True))
         vars(module).update(functions, __all__=list(functions), __doc__=f"The integration ``{name}``.")
+
+
+def functions_of(name: str) -> tuple[Callable[..., None], Callable[[], None], Callable[[], str]]:
+    """Return ``patch``, ``unpatch`` and ``get_version`` of an integration, which every module here has."""
+    return (
+        partial(integrations.patch, **{name: True}),
+        partial(integrations.unpatch, name),
+        partial(version, name),
+    )
 
 
 def version(name: str) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ddmiddleware import aiohttp, config, integrations
+from ddmiddleware import aiohttp, config
+from ddmiddleware.contrib import functions_of
+
+patch, unpatch, _ = functions_of("aiohttp")
 
 
 def trace_app(app: Any, tracer: Any = None, service: str | None = None) -> None:
@@ -15,16 +18,6 @@ def trace_app(app: Any, tracer: Any = None, service: str | None = None) -> None:
     aiohttp.trace_app(app)
     if service:
         config.aiohttp["service"] = service
-
-
-def patch() -> None:
-    """Trace every aiohttp application."""
-    integrations.patch(aiohttp=True)
-
-
-def unpatch() -> None:
-    """Undo ``patch``."""
-    integrations.unpatch("aiohttp")
 
 
 __all__ = ["patch", "trace_app", "unpatch"]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ddmiddleware import bottle, config, integrations
+from ddmiddleware import bottle, config
+from ddmiddleware.contrib import functions_of
+
+patch, unpatch, _ = functions_of("bottle")
 
 
 class TracePlugin(bottle.TracePlugin):
@@ -19,16 +22,6 @@ class TracePlugin(bottle.TracePlugin):
             config.bottle["service"] = service
         if distributed_tracing is not None:
             config.bottle["distributed_tracing"] = distributed_tracing
-
-
-def patch() -> None:
-    """Trace every Bottle application."""
-    integrations.patch(bottle=True)
-
-
-def unpatch() -> None:
-    """Undo ``patch``."""
-    integrations.unpatch("bottle")
 
 
 __all__ = ["TracePlugin", "patch", "unpatch"]

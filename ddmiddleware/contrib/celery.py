@@ -4,23 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ddmiddleware import integrations
-from ddmiddleware.contrib import version
+from ddmiddleware.contrib import functions_of
 
-
-def patch() -> None:
-    """Trace every Celery application."""
-    integrations.patch(celery=True)
-
-
-def unpatch() -> None:
-    """Undo ``patch``."""
-    integrations.unpatch("celery")
-
-
-def get_version() -> str:
-    """Return Celery's version, or ``""`` where it is not loaded."""
-    return version("celery")
+patch, unpatch, get_version = functions_of("celery")
 
 
 def patch_app(app: Any, pin: Any = None) -> Any:

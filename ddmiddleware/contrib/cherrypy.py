@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ddmiddleware import config, integrations
+from ddmiddleware import config
+from ddmiddleware.contrib import functions_of
+
+patch, unpatch, _ = functions_of("cherrypy")
 
 
 class TraceMiddleware:
@@ -19,16 +22,6 @@ class TraceMiddleware:
         if distributed_tracing is not None:
             config.cherrypy["distributed_tracing"] = distributed_tracing
         patch()
-
-
-def patch() -> None:
-    """Trace every CherryPy application."""
-    integrations.patch(cherrypy=True)
-
-
-def unpatch() -> None:
-    """Undo ``patch``."""
-    integrations.unpatch("cherrypy")
 
 
 __all__ = ["TraceMiddleware", "patch", "unpatch"]

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from ddmiddleware import integrations
+from ddmiddleware.contrib import functions_of
 from ddmiddleware.django import TraceMiddleware
 
-
-def patch() -> None:
-    """Trace every Django project."""
-    integrations.patch(django=True)
-
-
-def unpatch() -> None:
-    """Undo ``patch``."""
-    integrations.unpatch("django")
+patch, unpatch, _ = functions_of("django")
 
 
 __all__ = ["TraceMiddleware", "patch", "unpatch"]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ddmiddleware import config, integrations
+from ddmiddleware import config
+from ddmiddleware.contrib import functions_of
+
+patch, unpatch, _ = functions_of("falcon")
 
 
 class TraceMiddleware:
@@ -26,16 +29,6 @@ class TraceMiddleware:
 
     async def process_request_async(self, req: Any, resp: Any) -> None:
         """Do nothing, in an ASGI application."""
-
-
-def patch() -> None:
-    """Trace every Falcon application."""
-    integrations.patch(falcon=True)
-
-
-def unpatch() -> None:
-    """Undo ``patch``."""
-    integrations.unpatch("falcon")
 
 
 __all__ = ["TraceMiddleware", "patch", "unpatch"]

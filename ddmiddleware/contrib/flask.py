@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ddmiddleware import config, flask, integrations
+from ddmiddleware import config, flask
+from ddmiddleware.contrib import functions_of
+
+patch, unpatch, _ = functions_of("flask")
 
 
 class TraceMiddleware(flask.TraceMiddleware):
@@ -19,16 +22,6 @@ class TraceMiddleware(flask.TraceMiddleware):
             config.flask["service"] = service
         if not distributed_tracing:
             config.flask["distributed_tracing"] = False
-
-
-def patch() -> None:
-    """Trace every Flask application."""
-    integrations.patch(flask=True)
-
-
-def unpatch() -> None:
-    """Undo ``patch``."""
-    integrations.unpatch("flask")
 
 
 __all__ = ["TraceMiddleware", "patch", "unpatch"]

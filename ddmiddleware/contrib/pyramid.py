@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ddmiddleware import config as configuration
-from ddmiddleware import integrations, pyramid
+from ddmiddleware import pyramid
+from ddmiddleware.contrib import functions_of
+
+patch, unpatch, _ = functions_of("pyramid")
 
 
 def trace_pyramid(config: Any) -> None:
@@ -30,16 +33,6 @@ includeme = trace_pyramid  # what config.include calls
 def _is_on(value: Any) -> bool:
     """Read a setting, which is text where it comes from an .ini file."""
     return str(value).strip().lower() in ("true", "t", "yes", "y", "on", "1")
-
-
-def patch() -> None:
-    """Trace every Pyramid application."""
-    integrations.patch(pyramid=True)
-
-
-def unpatch() -> None:
-    """Undo ``patch``."""
-    integrations.unpatch("pyramid")
 
 
 __all__ = ["includeme", "patch", "trace_pyramid", "unpatch"]

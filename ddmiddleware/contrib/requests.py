@@ -4,23 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ddmiddleware import integrations
-from ddmiddleware.contrib import version
+from ddmiddleware.contrib import functions_of
 
-
-def patch() -> None:
-    """Trace every session."""
-    integrations.patch(requests=True)
-
-
-def unpatch() -> None:
-    """Undo ``patch``."""
-    integrations.unpatch("requests")
-
-
-def get_version() -> str:
-    """Return the version of requests, or ``""`` where it is not loaded."""
-    return version("requests")
+patch, unpatch, get_version = functions_of("requests")
 
 
 def __getattr__(name: str) -> Any:

@@ -4,23 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ddmiddleware import config, integrations
-from ddmiddleware.contrib import version
+from ddmiddleware import config
+from ddmiddleware.contrib import functions_of
 
-
-def patch() -> None:
-    """Trace every engine."""
-    integrations.patch(sqlalchemy=True)
-
-
-def unpatch() -> None:
-    """Undo ``patch``."""
-    integrations.unpatch("sqlalchemy")
-
-
-def get_version() -> str:
-    """Return SQLAlchemy's version, or ``""`` where it is not loaded."""
-    return version("sqlalchemy")
+patch, unpatch, get_version = functions_of("sqlalchemy")
 
 
 def trace_engine(engine: Any, tracer: Any = None, service: str | None = None) -> None:

@@ -41,6 +41,14 @@ def owners(name: str) -> dict[str, dict[str, Any]]:
     return found
 
 
+def assert_restored(name: str, before: dict[str, dict[str, Any]]) -> None:
+    """Fail unless what the integration replaces is the identical object again."""
+    after = owners(name)
+    for owner, attributes in before.items():
+        assert after[owner].keys() == attributes.keys()
+        assert [key for key, value in attributes.items() if after[owner][key] is not value] == []
+
+
 def test_every_row_has_an_example() -> None:
     assert sorted(EXAMPLES) == ROWS
 
@@ -103,10 +111,7 @@ def test_undone(name: str, imported: Imported, recorder: Recorder) -> None:
         patch(**{name: True})
         assert owners(name) != before
         unpatch(name)
-    after = owners(name)
-    for owner, attributes in before.items():
-        assert after[owner].keys() == attributes.keys()
-        assert [key for key, value in attributes.items() if after[owner][key] is not value] == []
+    assert_restored(name, before)
     assert EXAMPLES[name].use(names, recorder) == 0
     patch(**{name: True})
     assert EXAMPLES[name].use(names, recorder) == 1
@@ -120,10 +125,7 @@ def test_a_hundred_cycles(name: str, imported: Imported, recorder: Recorder) -> 
     for _ in range(100):
         patch(**{name: True})
         unpatch(name)
-    after = owners(name)
-    for owner, attributes in before.items():
-        assert after[owner].keys() == attributes.keys()
-        assert [key for key, value in attributes.items() if after[owner][key] is not value] == []
+    assert_restored(name, before)
     patch(**{name: True})
     assert EXAMPLES[name].use(names, recorder) == 1
 

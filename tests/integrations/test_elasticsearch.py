@@ -16,7 +16,7 @@ from elasticsearch.helpers import bulk
 from ddmiddleware import config, patch, patch_all, unpatch
 from ddmiddleware.tracing import active, default_tracer
 from tests.integrations.recorder import Recorder, failed
-from tests.integrations.search_spans import QUERY, SHOWN, request
+from tests.integrations.search_spans import QUERY, SHOWN, outcomes, request
 from tests.servers.elastic import ElasticServer
 
 
@@ -192,21 +192,11 @@ OPERATIONS: dict[str, Callable[[Elasticsearch], Any]] = {
 
 
 def test_same_results_with_and_without(client: Elasticsearch, server: ElasticServer, recorder: Recorder) -> None:
-    def outcomes() -> dict[str, Any]:
-        found = {}
-        for name, operation in OPERATIONS.items():
-            try:
-                found[name] = operation(client)
-            except Exception as error:
-                shown = repr(error.args).partition(" at 0x")[0]
-                found[name] = (type(error), shown, type(error.__cause__), type(error.__context__))
-        return found
-
     unpatch("elasticsearch")
-    without = outcomes()
+    without = outcomes(OPERATIONS, client)
     assert recorder.take() == []
     patch(elasticsearch=True)
-    assert outcomes() == without
+    assert outcomes(OPERATIONS, client) == without
     assert len(recorder.take()) == len(OPERATIONS)
 
 

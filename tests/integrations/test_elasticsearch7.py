@@ -12,7 +12,7 @@ import pytest
 from ddmiddleware import patch, patch_all, unpatch
 from ddmiddleware.tracing import active, default_tracer
 from tests.integrations.recorder import Recorder, failed
-from tests.integrations.search_spans import QUERY, SHOWN, request
+from tests.integrations.search_spans import QUERY, SHOWN, outcomes, request
 from tests.servers.elastic import ElasticServer
 
 pytestmark = [
@@ -148,19 +148,9 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
 
 
 def test_same_results_with_and_without(client: Any, recorder: Recorder) -> None:
-    def outcomes() -> dict[str, Any]:
-        found = {}
-        for name, operation in OPERATIONS.items():
-            try:
-                found[name] = operation(client)
-            except Exception as error:
-                shown = repr(error.args).partition(" at 0x")[0]
-                found[name] = (type(error), shown, type(error.__cause__), type(error.__context__))
-        return found
-
     unpatch("elasticsearch")
-    without = outcomes()
+    without = outcomes(OPERATIONS, client)
     assert recorder.take() == []
     patch(elasticsearch=True)
-    assert outcomes() == without
+    assert outcomes(OPERATIONS, client) == without
     assert len(recorder.take()) == len(OPERATIONS)
