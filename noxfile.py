@@ -31,7 +31,7 @@ OLDER_TESTS = {"elasticsearch": "tests/integrations/test_elasticsearch7.py"}
 def core(session: nox.Session) -> None:
     """Run the tests that depend on the interpreter, against an installed copy."""
     session.install("-e", ".[dev,dev-native]" if os.environ.get("REQUIRE_SERVICES") == "1" else ".[dev]")
-    less, fewer = ([], {}) if session.python == MAIN else (["-m", "not once"], {"RANDOM_REQUESTS": "300"})
+    less, fewer = ([], {}) if session.python == MAIN else (["-m", "not once"], {"RANDOM_REQUESTS": "1000"})
     session.run("python", "-m", "pytest", *less, *(session.posargs or ROOMS.get(session.python, CORE)), env=fewer)
 
 

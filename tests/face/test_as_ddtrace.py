@@ -213,6 +213,7 @@ trace_engine(engine, service="store")
 assert config.sqlalchemy.service == "store"
 with engine.connect() as connection:
     connection.execute(sqlalchemy.text("select 1"))
+engine.dispose()
 """
     with RecordingAgent() as agent:
         run(script, agent.url)

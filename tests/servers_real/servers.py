@@ -128,15 +128,22 @@ class Server:
             raise AssertionError(self.output)
 
     def get(self, path: str, trace_id: int | None = None) -> str:
-        """Return the body of the answer to a GET, which must be 200."""
+        """Return the body of the answer to a GET, which must be 200, when the server has closed the connection.
+
+        Until then a thread may have to end a span yet, and a server that SIGTERM ends at once waits for none.
+        """
         with self._changed:
             assert self._changed.wait_for(lambda: self.port, WAIT_S), self.output
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)
-        headers = {"traceparent": f"00-{trace_id:032x}-{1:016x}-01"} if trace_id else {}
+        headers = {"connection": "close"}
+        if trace_id:
+            headers["traceparent"] = f"00-{trace_id:032x}-{1:016x}-01"
         try:
             connection.request("GET", path, headers=headers)
-            answer = connection.getresponse()
-            body = answer.read().decode()
+            with connection.sock.dup() as line:
+                answer = connection.getresponse()
+                body = answer.read().decode()
+                assert line.recv(1) == b""
         finally:
             connection.close()
         assert answer.status == 200, (answer.status, body, self.output)
