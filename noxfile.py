@@ -32,7 +32,9 @@ def core(session: nox.Session) -> None:
     """Run the tests that depend on the interpreter, against an installed copy."""
     session.install("-e", ".[dev,dev-native]" if os.environ.get("REQUIRE_SERVICES") == "1" else ".[dev]")
     less, fewer = ([], {}) if session.python == MAIN else (["-m", "not once"], {"RANDOM_REQUESTS": "1000"})
-    session.run("python", "-m", "pytest", *less, *(session.posargs or ROOMS.get(session.python, CORE)), env=fewer)
+    cache = f"cache_dir=.nox/pytest-{session.python}"  # of what failed: others run beside it
+    rooms = ROOMS.get(session.python, CORE)
+    session.run("python", "-m", "pytest", "-o", cache, *less, *rooms, *session.posargs, env=fewer)
 
 
 @nox.session(venv_backend="none")
@@ -44,4 +46,6 @@ def older(session: nox.Session) -> None:
                 wanted = ("--no-deps", "--target", folder, f"{library}=={version}")
                 session.run(sys.executable, "-m", "pip", "install", "-q", *wanted)
                 tests = OLDER_TESTS.get(library, f"tests/integrations/test_{library}.py")
-                session.run(sys.executable, "-m", "pytest", "-q", tests, env={"PYTHONPATH": folder})
+                session.run(
+                    sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, env={"PYTHONPATH": folder}
+                )
