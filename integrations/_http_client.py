@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -19,15 +19,20 @@ from ddmiddleware.tracing import (
     may_propagate_to,
 )
 
+# Adds headers to others, none of which has the name of any.
+Add = Callable[[MutableMapping[str, str], dict[str, str]], None]
+
 WIRE = "http"
 _REMEMBERED_MAX = 1000
 _PORTS = {"http": 80, "https": 443}
-# The latest headers of ours: the one that differs from span to span, and the names of all that went with it.
-_injected: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+# The latest headers of ours, each under the value of the one that differs from span to span.
+_injected: OrderedDict[str, dict[str, str]] = OrderedDict()
 _sent: OrderedDict[int, int] = OrderedDict()  # the latest spans, each with the id of its request's headers
 
 
-def sent(call: Call, method: str, url: str, headers: MutableMapping[str, str] | None) -> None:
+def sent(
+    call: Call, method: str, url: str, headers: MutableMapping[str, str] | None, add: Add | None = None
+) -> None:
     """Describe an outgoing request and add the headers that continue the trace.
 
     The resource is ``METHOD host``, for a raw path would give every request its own; ``http.url`` goes without
@@ -46,7 +51,7 @@ def sent(call: Call, method: str, url: str, headers: MutableMapping[str, str] | 
     tags["out.host"] = host
     call.metrics["_dd.measured"] = 1
     if headers is not None:
-        _send(call, host, headers)
+        _send(call, host, headers, add)
 
 
 def _split(url: str) -> tuple[str, str, str]:
@@ -88,40 +93,48 @@ def origin(scheme: str, host: str, port: int | None) -> str:
     return f"{scheme}://{host}" if port in (None, _PORTS.get(scheme)) else f"{scheme}://{host}:{port}"
 
 
-def joined(call: Call, url: str, headers: MutableMapping[str, str]) -> None:
+def joined(call: Call, url: str, headers: MutableMapping[str, str], add: Add | None = None) -> None:
     """Add the headers of the outer library's span to its request, unless it has done so itself."""
     if call.span.span_id not in _sent:
-        _send(call, _host(url), headers)
+        _send(call, _host(url), headers, add)
 
 
-def _send(call: Call, host: str, headers: MutableMapping[str, str]) -> None:
-    _inject(call, host, headers)
+def _send(call: Call, host: str, headers: MutableMapping[str, str], add: Add | None) -> None:
+    _inject(call, host, headers, add)
     _sent[call.span.span_id] = id(headers)
     if len(_sent) > _REMEMBERED_MAX:
         _sent.popitem(last=False)
 
 
-def _inject(call: Call, host: str, headers: MutableMapping[str, str]) -> None:
+def _inject(call: Call, host: str, headers: MutableMapping[str, str], add: Add | None) -> None:
     """Add the trace's headers, unless the caller has set its own, or *host* or the integration is not to have any.
 
     Our own may be there as well: a redirect copies them, and a prepared request is sent again with them.
     """
     may = call.options.distributed_tracing and may_propagate_to(host)
-    ours = call.inject(headers) if may else {}
+    ours = call.inject(headers, add) if may else {}
     if not ours and _take_back(headers) and may:
-        ours = call.inject(headers)
+        ours = call.inject(headers, add)
     if INJECTED_MARK in ours:
-        _injected[ours[INJECTED_MARK]] = tuple(ours)
+        _injected[ours[INJECTED_MARK]] = ours
         if len(_injected) > _REMEMBERED_MAX:
             _injected.popitem(last=False)
 
 
 def _take_back(headers: MutableMapping[str, str]) -> bool:
     """Remove our headers, and return whether there were any."""
-    names = _injected.get(headers.get(INJECTED_MARK, ""), ())
-    for name in names:
+    ours = _injected.get(headers.get(INJECTED_MARK, ""), {})
+    for name in ours:
         headers.pop(name, None)
-    return bool(names)
+    return bool(ours)
+
+
+def parted(headers: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the headers of others, and ours; there are none of ours unless all of them are there as we added them."""
+    ours = _injected.get(headers.get(INJECTED_MARK, ""), {})
+    if not ours or not ours.items() <= headers.items():
+        return headers, {}
+    return {name: value for name, value in headers.items() if name not in ours}, ours
 
 
 def carry(options: Options, url: str, headers: MutableMapping[str, str]) -> None:

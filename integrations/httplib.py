@@ -6,6 +6,7 @@ https://docs.python.org/3/library/http.client.html
 from __future__ import annotations
 
 import http.client
+import sys
 from typing import Any
 
 from ddmiddleware.integrations import _http_client
@@ -16,6 +17,8 @@ integration = Integration("httplib", kind="client", wire=_http_client.WIRE)
 
 _PENDING = "_ddmiddleware_pending"
 _OWN = "_ddmiddleware_own"  # a connection of the exporters
+_LATE = "_ddmiddleware_late"  # headers that join the others at their end
+_standing: dict[str, Any] = {}  # our endheaders, and the putheader that was there with it
 
 
 class _Pending:
@@ -78,7 +81,9 @@ def putrequest(original: Any) -> Any:
 @integration.replaces("http.client:HTTPConnection.endheaders")
 def endheaders(original: Any) -> Any:
     def ending(self: Any, *args: Any, **kwargs: Any) -> Any:
-        pending = vars(self).get(_PENDING)
+        pending, late = vars(self).get(_PENDING), vars(self).pop(_LATE, None)
+        if late:
+            self._buffer.append(late)
         if pending is None:
             return original(self, *args, **kwargs)
         with guarded:
@@ -87,7 +92,35 @@ def endheaders(original: Any) -> Any:
                 _add_headers(self, pending.call)
         return _failing(original, pending, self, *args, **kwargs)
 
+    # Not http.client.HTTPConnection: while that module is being imported, http has no such attribute.
+    _standing.update(endheaders=ending, putheader=sys.modules["http.client"].HTTPConnection.putheader)
     return ending
+
+
+def add_late(connection: Any, headers: dict[str, str]) -> bool:
+    """Have *headers* sent with the connection's next ones, at their end, and return True, where that can be done.
+
+    None of the steps between a library and the wire is paid for them, that copy, check and encode each header anew.
+    ``take_late`` follows, for that request may have failed.
+    """
+    genuine = (
+        integration.patched
+        and type(connection).endheaders is _standing.get("endheaders")
+        and http.client.HTTPConnection.putheader is _standing["putheader"]
+        and type(getattr(connection, "_buffer", None)) is list
+    )
+    if not genuine:
+        return False
+    text = "\r\n".join([f"{name}: {value}" for name, value in headers.items()])
+    if not text.isascii() or len(text.splitlines()) != len(headers):
+        return False  # for the library to refuse
+    vars(connection)[_LATE] = text.encode()
+    return True
+
+
+def take_late(connection: Any) -> None:
+    """Forget headers of a request that did not come as far as sending them."""
+    vars(connection).pop(_LATE, None)
 
 
 def _add_headers(connection: Any, call: Call) -> None:

@@ -3,10 +3,13 @@
 https://urllib3.readthedocs.io
 """
 
+import sys
+from collections import OrderedDict
 from typing import Any
 
-from ddmiddleware.integrations import _http_client
+from ddmiddleware.integrations import _http_client, httplib
 from ddmiddleware.integrations._patching import Call, Integration
+from ddmiddleware.tracing import guarded
 
 integration = Integration("urllib3", requires="urllib3>=1.26", service="urllib3", kind="client", wire=_http_client.WIRE)
 
@@ -63,3 +66,38 @@ def _own_headers(call: Call) -> Any:
     headers = given.copy() if hasattr(given, "copy") else dict(given or ())
     call.set_arg(_HEADERS, "headers", headers)
     return headers
+
+
+# A connection's request, because there every header is looked at, checked and encoded: ours join the others later.
+@integration.replaces("urllib3.connection:HTTPConnection.request")
+def sending(original: Any) -> Any:
+    putheader = sys.modules["urllib3.connection"].HTTPConnection.putheader
+
+    def send(self: Any, *args: Any, **kwargs: Any) -> Any:
+        late = False
+        with guarded:
+            headers = kwargs.get("headers")
+            # What others made of a connection sees all headers.
+            if headers and type(self).__module__ == "urllib3.connection" and type(self).putheader is putheader:
+                others, ours = _http_client.parted(_plain(headers))
+                if ours and httplib.add_late(self, ours):
+                    late, kwargs["headers"] = True, others
+        if not late:
+            return original(self, *args, **kwargs)
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            httplib.take_late(self)
+
+    return send
+
+
+def _plain(headers: Any) -> dict[str, str]:
+    """Return the headers as a dictionary; an empty one where it is not known how they are kept."""
+    if type(headers) is dict:
+        return headers
+    kept = getattr(headers, "_store", None)  # of requests: by names in lower case, name and value
+    if type(kept) is OrderedDict:
+        plain = dict(kept.values())
+        return plain if len(plain) == len(kept) else {}
+    return {}
