@@ -17,7 +17,7 @@ integration = Integration("httplib", kind="client", wire=_http_client.WIRE)
 
 _PENDING = "_ddmiddleware_pending"
 _OWN = "_ddmiddleware_own"  # a connection of the exporters
-_LATE = "_ddmiddleware_late"  # headers that join the others at their end
+_late: dict[int, bytes] = {}  # headers that join the others at their end, by the id of their connection
 _standing: dict[str, Any] = {}  # our endheaders, and the putheader that was there with it
 
 
@@ -25,8 +25,11 @@ class _Pending:
     """A request that has begun on a connection; it ends with the answer, or with the connection."""
 
     __slots__ = ("call", "has_headers")
+    # Until there is one no connection is looked at, for with its dictionary made its attributes take longer to find.
+    any = False
 
     def __init__(self, call: Call) -> None:
+        _Pending.any = True
         self.call = call
         self.has_headers = False
 
@@ -81,9 +84,10 @@ def putrequest(original: Any) -> Any:
 @integration.replaces("http.client:HTTPConnection.endheaders")
 def endheaders(original: Any) -> Any:
     def ending(self: Any, *args: Any, **kwargs: Any) -> Any:
-        pending, late = vars(self).get(_PENDING), vars(self).pop(_LATE, None)
-        if late:
+        late = _late.pop(id(self), None) if _late else None
+        if late is not None:
             self._buffer.append(late)
+        pending = vars(self).get(_PENDING) if _Pending.any else None
         if pending is None:
             return original(self, *args, **kwargs)
         with guarded:
@@ -112,15 +116,15 @@ def add_late(connection: Any, headers: dict[str, str]) -> bool:
     if not genuine:
         return False
     text = "\r\n".join([f"{name}: {value}" for name, value in headers.items()])
-    if not text.isascii() or len(text.splitlines()) != len(headers):
+    if not text.isascii() or not text.count("\r") == text.count("\n") == len(headers) - 1:
         return False  # for the library to refuse
-    vars(connection)[_LATE] = text.encode()
+    _late[id(connection)] = text.encode()
     return True
 
 
 def take_late(connection: Any) -> None:
     """Forget headers of a request that did not come as far as sending them."""
-    vars(connection).pop(_LATE, None)
+    _late.pop(id(connection), None)
 
 
 def _add_headers(connection: Any, call: Call) -> None:
@@ -137,10 +141,11 @@ def _add_headers(connection: Any, call: Call) -> None:
 @integration.replaces("http.client:HTTPConnection.getresponse")
 def getresponse(original: Any) -> Any:
     def answering(self: Any, *args: Any, **kwargs: Any) -> Any:
-        pending = vars(self).pop(_PENDING, None)
+        pending = vars(self).pop(_PENDING, None) if _Pending.any else None
+        if pending is None:
+            return original(self, *args, **kwargs)
         result = _failing(original, pending, self, *args, **kwargs)
-        if pending is not None:
-            request.end(pending.call, result)
+        request.end(pending.call, result)
         return result
 
     return answering
@@ -150,7 +155,8 @@ def getresponse(original: Any) -> Any:
 @integration.replaces("http.client:HTTPConnection.close")
 def close(original: Any) -> Any:
     def closing(self: Any, *args: Any, **kwargs: Any) -> Any:
-        vars(self).pop(_PENDING, None)
+        if _Pending.any:
+            vars(self).pop(_PENDING, None)
         return original(self, *args, **kwargs)
 
     return closing
