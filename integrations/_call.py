@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 from ddmiddleware.integrations._options import Options
@@ -61,14 +61,9 @@ class Call:
         else:
             self._kwargs = {**self._kwargs, name: value}
 
-    def inject(
-        self,
-        headers: MutableMapping[str, str],
-        add: Callable[[MutableMapping[str, str], dict[str, str]], None] | None = None,
-    ) -> dict[str, str]:
+    def inject(self, headers: MutableMapping[str, str]) -> dict[str, str]:
         """Add the headers that continue the trace, and return them.
 
-        A trace context and a baggage that the caller set itself stay as they are. *add* is called with *headers* and
-        with what to add to them, where that is quicker than setting one after the other.
+        A trace context and a baggage that the caller set itself stay as they are.
         """
-        return inject_headers(self.span.context, headers, add)
+        return inject_headers(self.span.context, headers)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 from ddmiddleware.integrations._options import Options
@@ -19,9 +20,6 @@ from ddmiddleware.tracing import (
     may_propagate_to,
 )
 
-# Adds headers to others, none of which has the name of any.
-Add = Callable[[MutableMapping[str, str], dict[str, str]], None]
-
 WIRE = "http"
 _REMEMBERED_MAX = 1000
 _PORTS = {"http": 80, "https": 443}
@@ -30,13 +28,12 @@ _injected: OrderedDict[str, dict[str, str]] = OrderedDict()
 _sent: OrderedDict[int, int] = OrderedDict()  # the latest spans, each with the id of its request's headers
 
 
-def sent(
-    call: Call, method: str, url: str, headers: MutableMapping[str, str] | None, add: Add | None = None
-) -> None:
+def sent(call: Call, method: str, url: str, headers: MutableMapping[str, str] | None, view: Any = None) -> None:
     """Describe an outgoing request and add the headers that continue the trace.
 
     The resource is ``METHOD host``, for a raw path would give every request its own; ``http.url`` goes without
-    credentials, query and fragment.
+    credentials, query and fragment. *view* is a shorter way to the same headers: they are iterated over, updated, and
+    asked for ``get`` and ``pop``.
     """
     scheme, authority, path = _split(url)
     address, host, port = _address(authority)
@@ -51,7 +48,7 @@ def sent(
     tags["out.host"] = host
     call.metrics["_dd.measured"] = 1
     if headers is not None:
-        _send(call, host, headers, add)
+        _send(call, host, headers, view)
 
 
 def _split(url: str) -> tuple[str, str, str]:
@@ -93,28 +90,28 @@ def origin(scheme: str, host: str, port: int | None) -> str:
     return f"{scheme}://{host}" if port in (None, _PORTS.get(scheme)) else f"{scheme}://{host}:{port}"
 
 
-def joined(call: Call, url: str, headers: MutableMapping[str, str], add: Add | None = None) -> None:
+def joined(call: Call, url: str, headers: MutableMapping[str, str], view: Any = None) -> None:
     """Add the headers of the outer library's span to its request, unless it has done so itself."""
     if call.span.span_id not in _sent:
-        _send(call, _host(url), headers, add)
+        _send(call, _host(url), headers, view)
 
 
-def _send(call: Call, host: str, headers: MutableMapping[str, str], add: Add | None) -> None:
-    _inject(call, host, headers, add)
+def _send(call: Call, host: str, headers: MutableMapping[str, str], view: Any) -> None:
+    _inject(call, host, headers if view is None else view)
     _sent[call.span.span_id] = id(headers)
     if len(_sent) > _REMEMBERED_MAX:
         _sent.popitem(last=False)
 
 
-def _inject(call: Call, host: str, headers: MutableMapping[str, str], add: Add | None) -> None:
+def _inject(call: Call, host: str, headers: MutableMapping[str, str]) -> None:
     """Add the trace's headers, unless the caller has set its own, or *host* or the integration is not to have any.
 
     Our own may be there as well: a redirect copies them, and a prepared request is sent again with them.
     """
     may = call.options.distributed_tracing and may_propagate_to(host)
-    ours = call.inject(headers, add) if may else {}
+    ours = call.inject(headers) if may else {}
     if not ours and _take_back(headers) and may:
-        ours = call.inject(headers, add)
+        ours = call.inject(headers)
     if INJECTED_MARK in ours:
         _injected[ours[INJECTED_MARK]] = ours
         if len(_injected) > _REMEMBERED_MAX:

@@ -4,6 +4,7 @@ https://requests.readthedocs.io
 """
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any
 
 from ddmiddleware.integrations import _http_client
@@ -20,13 +21,13 @@ def _redirected(_session: Any, request: Any, **_options: Any) -> bool:
 @integration.traces("requests.sessions:Session.send", name="requests.request", type="http", again=_redirected)
 def request(call: Call) -> None:
     prepared = call.arg(0, "request")
-    _http_client.sent(call, prepared.method, prepared.url, prepared.headers, _add)
+    _http_client.sent(call, prepared.method, prepared.url, prepared.headers, _view(prepared.headers))
 
 
 @request.within
 def join(call: Call) -> None:
     outgoing = call.arg(0, "request")
-    _http_client.joined(call, outgoing.url, outgoing.headers, _add)
+    _http_client.joined(call, outgoing.url, outgoing.headers, _view(outgoing.headers))
 
 
 @request.returned
@@ -34,11 +35,22 @@ def response(call: Call, result: Any) -> None:
     _http_client.answered(call, result.status_code)
 
 
-def _add(headers: Any, ours: dict[str, str]) -> None:
-    """Add headers to where requests keeps them: by the name in lower case, name and value."""
-    kept = getattr(headers, "_store", None)
-    if type(kept) is not OrderedDict:
-        headers.update(ours)
-        return
-    for name, value in ours.items():
-        kept[name.lower()] = (name, value)
+class _View:
+    """The headers where requests keeps them: by the name in lower case, name and value."""
+
+    __slots__ = ("_store", "get", "pop")
+
+    def __init__(self, headers: Any, store: OrderedDict[str, tuple[str, str]]) -> None:
+        self.get, self.pop, self._store = headers.get, headers.pop, store
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._store)
+
+    def update(self, ours: dict[str, str]) -> None:
+        for name, value in ours.items():
+            self._store[name.lower()] = (name, value)
+
+
+def _view(headers: Any) -> Any:
+    store = getattr(headers, "_store", None)
+    return _View(headers, store) if type(store) is OrderedDict else headers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from functools import partial
 
 from ddmiddleware.tracing.constants import LAST_PARENT_KEY
@@ -18,7 +18,6 @@ _ALL_128 = (1 << 128) - 1
 _BAGGAGE_EXPECTED = "key=value;property,key=value of ASCII with percent-encoding, as W3C Baggage has it"
 _LEADING = frozenset(style.leading for style in STYLES.values())
 _complained: set[str] = set()
-Add = Callable[[MutableMapping[str, str], dict[str, str]], None]
 
 
 class Propagator:
@@ -145,13 +144,11 @@ class Propagator:
                 baggage.inject_legacy(carried.baggage, headers)
         return headers
 
-    def inject_into(
-        self, context: Context, headers: MutableMapping[str, str], add: Add | None = None
-    ) -> dict[str, str]:
+    def inject_into(self, context: Context, headers: MutableMapping[str, str]) -> dict[str, str]:
         """Add the headers of *context* to those of an outgoing request; return what was added.
 
         What the caller set stays: with one header of a trace context there, of whatever style, nothing is added, and
-        where baggage is there, none is. *add* gets the headers, and those to add to them, of which none is there.
+        where baggage is there, none is.
         """
         ours = self.inject(context)
         if not ours:
@@ -161,11 +158,7 @@ class Propagator:
             return {}
         for name in there.intersection(ours):
             del ours[name]
-        if add is not None:
-            add(headers, ours)
-            return ours
-        for name, value in ours.items():
-            headers[name] = value
+        headers.update(ours)
         return ours
 
 

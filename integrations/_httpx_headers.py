@@ -1,0 +1,202 @@
+"""Our headers in a request of httpx, past those of its steps that take long and are about other headers.
+
+A request holds them from the beginning to the end, for hooks, transports and whoever reads ``response.request``. What
+is private to httpx and httpcore is used only where it is as it is known; else our headers go the way of all others.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+from ddmiddleware.integrations._patching import Integration
+from ddmiddleware.tracing import INJECTED_MARK, guarded
+
+_Kept = list[tuple[bytes, bytes, bytes]]
+
+_REMEMBERED_MAX = 1000
+_NAMES_MAX = 64
+_MARK = INJECTED_MARK.encode()
+_END = b"\r\n\r\n"  # of a request's head
+# The latest headers of ours, as httpx keeps them, each under the value of the one that differs from span to span.
+_added: OrderedDict[bytes, _Kept] = OrderedDict()
+_names: dict[str, tuple[bytes, bytes]] = {}  # as they are written, and in lower case
+_proven: set[Any] = set()  # the functions that were seen to write a request's head at once
+
+
+class _View:
+    """The headers where httpx keeps them: each that is set in its own way is compared with all that are there."""
+
+    __slots__ = ("_kept", "get", "pop")
+
+    def __init__(self, headers: Any, kept: _Kept) -> None:
+        self.get, self.pop, self._kept = headers.get, headers.pop, kept
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([item[1].decode("latin-1") for item in self._kept])
+
+    def update(self, ours: dict[str, str]) -> None:
+        """Add headers of which none is there."""
+        added = [(*(_names.get(name) or _name(name)), value.encode()) for name, value in ours.items()]
+        self._kept.extend(added)
+        for name, _, value in added:
+            if name == _MARK:
+                _added[value] = added
+                if len(_added) > _REMEMBERED_MAX:
+                    _added.popitem(last=False)
+                return
+
+
+def _name(name: str) -> tuple[bytes, bytes]:
+    both = name.encode(), name.lower().encode()
+    if len(_names) < _NAMES_MAX:
+        _names[name] = both
+    return both
+
+
+def view(headers: Any) -> Any:
+    """Return a shorter way to *headers*, or them where it is not known how they are kept."""
+    kept = _kept(headers)
+    return _View(headers, kept) if kept else headers
+
+
+def _kept(headers: Any) -> _Kept:
+    """Return the list of a name, the same in lower case, and a value; an empty one where there is no such thing."""
+    kept = getattr(headers, "_list", None)
+    return kept if type(kept) is list and kept and len(kept[0]) == 3 else []
+
+
+def _place(items: list[Any]) -> tuple[int, _Kept]:
+    """Return where ours begin in a list of a request's headers, and ours; none unless the mark is as we wrote it.
+
+    They are looked for from the end, where they mostly are.
+    """
+    for at in range(len(items) - 1, -1, -1):
+        if items[at][0] == _MARK:
+            ours = _added.get(items[at][-1], [])
+            for before, (name, _, _) in enumerate(ours):
+                if name == _MARK:
+                    return at - before, ours
+    return 0, []
+
+
+class _Parted:
+    """The sending of one request's head, with our headers apart from those that httpcore's function sees.
+
+    While it lasts this stands for the connection's stream, and writes *late* at the end of the head.
+    """
+
+    def __init__(self, connection: Any, request: Any, headers: list[Any], late: bytes) -> None:
+        self.late = late
+        self.heads = self.writes = 0
+        self._connection, self._request = connection, request
+        self._headers, self._stream = request.headers, connection._network_stream
+        request.headers, connection._network_stream = headers, self
+
+    def write(self, buffer: bytes, *args: Any, **kwargs: Any) -> Any:
+        self.writes += 1
+        if buffer.endswith(_END):
+            self.heads += 1
+            if self.late:
+                buffer, self.late = buffer[:-2] + self.late + _END[2:], b""
+        return self._stream.write(buffer, *args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def end(self, function: Any) -> None:
+        """Put everything back, and remember whether *function* writes a head as it has to be for this."""
+        self._request.headers, self._connection._network_stream = self._headers, self._stream
+        if self.writes == self.heads == 1:
+            _proven.add(function)
+        elif self.writes:
+            _proven.discard(function)
+
+
+def sending(original: Any, integration: Integration) -> Any:
+    """Return what stands for httpcore's function that sends the head of a request."""
+
+    def begin(connection: Any, request: Any) -> _Parted | None:
+        if not integration.patched or request is None:
+            return None
+        headers = request.headers
+        at, ours = _place(headers)
+        if not ours:
+            return None
+        if original not in _proven:
+            return _Parted(connection, request, headers, b"")  # only to see how it is written
+        end = at + len(ours)
+        pairs = [(name, value) for name, _, value in ours]
+        if headers[at:end] != pairs:
+            return None
+        late = b"".join([b"%b: %b\r\n" % pair for pair in pairs])
+        if not late.count(b"\r") == late.count(b"\n") == len(pairs):
+            return None  # for h11 to refuse
+        return _Parted(connection, request, headers[:at] + headers[end:], late)
+
+    if inspect.iscoroutinefunction(original):
+
+        async def send_async(self: Any, *args: Any, **kwargs: Any) -> Any:
+            parted = None
+            with guarded:
+                parted = begin(self, kwargs.get("request"))
+            if parted is None:
+                return await original(self, *args, **kwargs)
+            try:
+                return await original(self, *args, **kwargs)
+            finally:
+                parted.end(original)
+
+        return send_async
+
+    def send(self: Any, *args: Any, **kwargs: Any) -> Any:
+        parted = None
+        with guarded:
+            parted = begin(self, kwargs.get("request"))
+        if parted is None:
+            return original(self, *args, **kwargs)
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            parted.end(original)
+
+    return send
+
+
+def extracting(original: Any, integration: Integration) -> Any:
+    """Return what stands for httpx's function that takes the cookies out of a response."""
+
+    def extract(self: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        read = response
+        with guarded:
+            if integration.patched:
+                read = _without_ours(response)
+        return original(self, read, *args, **kwargs)
+
+    return extract
+
+
+class _But:
+    """An object as it is, but for some attributes."""
+
+    def __init__(self, one: Any, **others: Any) -> None:
+        self._one = one
+        vars(self).update(others)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._one, name)
+
+
+def _without_ours(response: Any) -> Any:
+    """Return a response like this one, to whose request we added no headers."""
+    request = response.request
+    kept = _kept(request.headers)
+    at, ours = _place(kept)
+    if not ours or kept[at : at + len(ours)] != ours:
+        return response
+    headers = type(request.headers)()
+    headers._list = kept[:at] + kept[at + len(ours) :]
+    request = _But(request, headers=headers, method=request.method, url=request.url)
+    return _But(response, headers=response.headers, request=request)
