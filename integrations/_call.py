@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from typing import Any
+from collections.abc import Iterator, MutableMapping
+from typing import Any, Protocol
 
 from ddmiddleware.integrations._options import Options
-from ddmiddleware.tracing import Span, inject_headers
+from ddmiddleware.tracing import Span, headers_to_add, inject_headers
+
+
+class View(Protocol):
+    """A shorter way to the headers of a request than the library's own mapping."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over their names, of any case."""
+
+    def add(self, ours: dict[str, str]) -> None:
+        """Add headers of which none is there."""
 
 
 class Call:
@@ -61,9 +71,13 @@ class Call:
         else:
             self._kwargs = {**self._kwargs, name: value}
 
-    def inject(self, headers: MutableMapping[str, str]) -> dict[str, str]:
+    def inject(self, headers: MutableMapping[str, str], view: View | None = None) -> dict[str, str]:
         """Add the headers that continue the trace, and return them.
 
-        A trace context and a baggage that the caller set itself stay as they are.
+        A trace context and a baggage that the caller set itself stay as they are. *view* is a shorter way to *headers*.
         """
-        return inject_headers(self.span.context, headers)
+        if view is None:
+            return inject_headers(self.span.context, headers)
+        ours = headers_to_add(self.span.context, view)
+        view.add(ours)
+        return ours

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import MutableMapping
 from functools import lru_cache
-from typing import Any
 from urllib.parse import urlsplit
 
+from ddmiddleware.integrations._call import View
 from ddmiddleware.integrations._options import Options
 from ddmiddleware.integrations._patching import Call
 from ddmiddleware.tracing import (
@@ -28,12 +28,11 @@ _injected: OrderedDict[str, dict[str, str]] = OrderedDict()
 _sent: OrderedDict[int, int] = OrderedDict()  # the latest spans, each with the id of its request's headers
 
 
-def sent(call: Call, method: str, url: str, headers: MutableMapping[str, str] | None, view: Any = None) -> None:
+def sent(call: Call, method: str, url: str, headers: MutableMapping[str, str] | None, view: View | None = None) -> None:
     """Describe an outgoing request and add the headers that continue the trace.
 
     The resource is ``METHOD host``, for a raw path would give every request its own; ``http.url`` goes without
-    credentials, query and fragment. *view* is a shorter way to the same headers: they are iterated over, updated, and
-    asked for ``get`` and ``pop``.
+    credentials, query and fragment. *view* is a shorter way to *headers*.
     """
     scheme, authority, path = _split(url)
     address, host, port = _address(authority)
@@ -90,28 +89,28 @@ def origin(scheme: str, host: str, port: int | None) -> str:
     return f"{scheme}://{host}" if port in (None, _PORTS.get(scheme)) else f"{scheme}://{host}:{port}"
 
 
-def joined(call: Call, url: str, headers: MutableMapping[str, str], view: Any = None) -> None:
+def joined(call: Call, url: str, headers: MutableMapping[str, str], view: View | None = None) -> None:
     """Add the headers of the outer library's span to its request, unless it has done so itself."""
     if call.span.span_id not in _sent:
         _send(call, _host(url), headers, view)
 
 
-def _send(call: Call, host: str, headers: MutableMapping[str, str], view: Any) -> None:
-    _inject(call, host, headers if view is None else view)
+def _send(call: Call, host: str, headers: MutableMapping[str, str], view: View | None) -> None:
+    _inject(call, host, headers, view)
     _sent[call.span.span_id] = id(headers)
     if len(_sent) > _REMEMBERED_MAX:
         _sent.popitem(last=False)
 
 
-def _inject(call: Call, host: str, headers: MutableMapping[str, str]) -> None:
+def _inject(call: Call, host: str, headers: MutableMapping[str, str], view: View | None) -> None:
     """Add the trace's headers, unless the caller has set its own, or *host* or the integration is not to have any.
 
     Our own may be there as well: a redirect copies them, and a prepared request is sent again with them.
     """
     may = call.options.distributed_tracing and may_propagate_to(host)
-    ours = call.inject(headers) if may else {}
+    ours = call.inject(headers, view) if may else {}
     if not ours and _take_back(headers) and may:
-        ours = call.inject(headers)
+        ours = call.inject(headers, view)
     if INJECTED_MARK in ours:
         _injected[ours[INJECTED_MARK]] = ours
         if len(_injected) > _REMEMBERED_MAX:
@@ -132,6 +131,13 @@ def parted(headers: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     if not ours or not ours.items() <= headers.items():
         return headers, {}
     return {name: value for name, value in headers.items() if name not in ours}, ours
+
+
+def lines(headers: dict[str, str]) -> bytes:
+    """Return headers as HTTP/1.1 writes them; nothing where a value would break out of its line."""
+    text = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    whole = text.isascii() and text.count("\r") == text.count("\n") == len(headers)
+    return text.encode() if whole else b""
 
 
 def carry(options: Options, url: str, headers: MutableMapping[str, str]) -> None:

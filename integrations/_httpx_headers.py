@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
+from ddmiddleware.integrations import _http_client
 from ddmiddleware.integrations._patching import Integration
 from ddmiddleware.tracing import INJECTED_MARK, guarded
 
@@ -20,33 +21,33 @@ _REMEMBERED_MAX = 1000
 _NAMES_MAX = 64
 _MARK = INJECTED_MARK.encode()
 _END = b"\r\n\r\n"  # of a request's head
-# The latest headers of ours, as httpx keeps them, each under the value of the one that differs from span to span.
-_added: OrderedDict[bytes, _Kept] = OrderedDict()
+# The latest headers of ours, each under the value of the one that differs from span to span: how many are before that
+# one, what they are, and as httpx keeps them.
+_added: OrderedDict[bytes, tuple[int, dict[str, str], _Kept]] = OrderedDict()
 _names: dict[str, tuple[bytes, bytes]] = {}  # as they are written, and in lower case
 _proven: set[Any] = set()  # the functions that were seen to write a request's head at once
 
 
-class _View:
+class _Listed:
     """The headers where httpx keeps them: each that is set in its own way is compared with all that are there."""
 
-    __slots__ = ("_kept", "get", "pop")
+    __slots__ = ("_kept",)
 
-    def __init__(self, headers: Any, kept: _Kept) -> None:
-        self.get, self.pop, self._kept = headers.get, headers.pop, kept
+    def __init__(self, kept: _Kept) -> None:
+        self._kept = kept
 
     def __iter__(self) -> Iterator[str]:
         return iter([item[1].decode("latin-1") for item in self._kept])
 
-    def update(self, ours: dict[str, str]) -> None:
+    def add(self, ours: dict[str, str]) -> None:
         """Add headers of which none is there."""
-        added = [(*(_names.get(name) or _name(name)), value.encode()) for name, value in ours.items()]
+        added = [(_names.get(name) or _name(name)) + (value.encode(),) for name, value in ours.items()]
         self._kept.extend(added)
-        for name, _, value in added:
-            if name == _MARK:
-                _added[value] = added
-                if len(_added) > _REMEMBERED_MAX:
-                    _added.popitem(last=False)
-                return
+        if INJECTED_MARK in ours:
+            before = [*ours].index(INJECTED_MARK)
+            _added[added[before][2]] = before, ours, added
+            if len(_added) > _REMEMBERED_MAX:
+                _added.popitem(last=False)
 
 
 def _name(name: str) -> tuple[bytes, bytes]:
@@ -56,10 +57,10 @@ def _name(name: str) -> tuple[bytes, bytes]:
     return both
 
 
-def view(headers: Any) -> Any:
-    """Return a shorter way to *headers*, or them where it is not known how they are kept."""
+def view(headers: Any) -> _Listed | None:
+    """Return a shorter way to *headers*, or None where it is not known how they are kept."""
     kept = _kept(headers)
-    return _View(headers, kept) if kept else headers
+    return _Listed(kept) if kept else None
 
 
 def _kept(headers: Any) -> _Kept:
@@ -68,18 +69,16 @@ def _kept(headers: Any) -> _Kept:
     return kept if type(kept) is list and kept and len(kept[0]) == 3 else []
 
 
-def _place(items: list[Any]) -> tuple[int, _Kept]:
-    """Return where ours begin in a list of a request's headers, and ours; none unless the mark is as we wrote it.
+def _place(items: list[Any]) -> tuple[int, dict[str, str], _Kept]:
+    """Return where ours begin in a list of a request's headers, and what they are; none where no mark is ours.
 
     They are looked for from the end, where they mostly are.
     """
-    for at in range(len(items) - 1, -1, -1):
-        if items[at][0] == _MARK:
-            ours = _added.get(items[at][-1], [])
-            for before, (name, _, _) in enumerate(ours):
-                if name == _MARK:
-                    return at - before, ours
-    return 0, []
+    for item in reversed(items):
+        if item[0] == _MARK:
+            before, ours, added = _added.get(item[-1], (0, {}, []))
+            return items.index(item) - before, ours, added
+    return 0, {}, []
 
 
 class _Parted:
@@ -87,6 +86,8 @@ class _Parted:
 
     While it lasts this stands for the connection's stream, and writes *late* at the end of the head.
     """
+
+    __slots__ = ("_connection", "_headers", "_request", "_stream", "heads", "late", "writes")
 
     def __init__(self, connection: Any, request: Any, headers: list[Any], late: bytes) -> None:
         self.late = late
@@ -122,18 +123,15 @@ def sending(original: Any, integration: Integration) -> Any:
         if not integration.patched or request is None:
             return None
         headers = request.headers
-        at, ours = _place(headers)
+        at, ours, added = _place(headers)
         if not ours:
             return None
         if original not in _proven:
             return _Parted(connection, request, headers, b"")  # only to see how it is written
-        end = at + len(ours)
-        pairs = [(name, value) for name, _, value in ours]
-        if headers[at:end] != pairs:
-            return None
-        late = b"".join([b"%b: %b\r\n" % pair for pair in pairs])
-        if not late.count(b"\r") == late.count(b"\n") == len(pairs):
-            return None  # for h11 to refuse
+        end = at + len(added)
+        late = _http_client.lines(ours)
+        if not late or headers[at:end] != [(name, value) for name, _, value in added]:
+            return None  # for h11 to refuse, or for somebody changed them
         return _Parted(connection, request, headers[:at] + headers[end:], late)
 
     if inspect.iscoroutinefunction(original):
@@ -178,25 +176,40 @@ def extracting(original: Any, integration: Integration) -> Any:
     return extract
 
 
-class _But:
-    """An object as it is, but for some attributes."""
+class _Request:
+    """A request as it is, but for its headers."""
 
-    def __init__(self, one: Any, **others: Any) -> None:
-        self._one = one
-        vars(self).update(others)
+    __slots__ = ("_request", "headers", "method", "url")
+
+    def __init__(self, request: Any, headers: Any) -> None:
+        self._request, self.headers = request, headers
+        self.method, self.url = request.method, request.url
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._one, name)
+        return getattr(self._request, name)
+
+
+class _Response:
+    """A response as it is, but for its request."""
+
+    __slots__ = ("_response", "headers", "request")
+
+    def __init__(self, response: Any, request: _Request) -> None:
+        self._response, self.request = response, request
+        self.headers = response.headers
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._response, name)
 
 
 def _without_ours(response: Any) -> Any:
     """Return a response like this one, to whose request we added no headers."""
     request = response.request
     kept = _kept(request.headers)
-    at, ours = _place(kept)
-    if not ours or kept[at : at + len(ours)] != ours:
+    at, _, added = _place(kept)
+    end = at + len(added)
+    if not added or kept[at:end] != added:
         return response
     headers = type(request.headers)()
-    headers._list = kept[:at] + kept[at + len(ours) :]
-    request = _But(request, headers=headers, method=request.method, url=request.url)
-    return _But(response, headers=response.headers, request=request)
+    headers._list = kept[:at] + kept[end:]
+    return _Response(response, _Request(request, headers))

@@ -115,10 +115,10 @@ def add_late(connection: Any, headers: dict[str, str]) -> bool:
     )
     if not genuine:
         return False
-    text = "\r\n".join([f"{name}: {value}" for name, value in headers.items()])
-    if not text.isascii() or not text.count("\r") == text.count("\n") == len(headers) - 1:
+    late = _http_client.lines(headers)
+    if not late:
         return False  # for the library to refuse
-    _late[id(connection)] = text.encode()
+    _late[id(connection)] = late[:-2]
     return True
 
 

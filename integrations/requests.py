@@ -35,22 +35,24 @@ def response(call: Call, result: Any) -> None:
     _http_client.answered(call, result.status_code)
 
 
-class _View:
+class _Stored:
     """The headers where requests keeps them: by the name in lower case, name and value."""
 
-    __slots__ = ("_store", "get", "pop")
+    __slots__ = ("_store",)
 
-    def __init__(self, headers: Any, store: OrderedDict[str, tuple[str, str]]) -> None:
-        self.get, self.pop, self._store = headers.get, headers.pop, store
+    def __init__(self, store: OrderedDict[str, tuple[str, str]]) -> None:
+        self._store = store
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._store)
 
-    def update(self, ours: dict[str, str]) -> None:
+    def add(self, ours: dict[str, str]) -> None:
+        """Add headers of which none is there."""
         for name, value in ours.items():
             self._store[name.lower()] = (name, value)
 
 
-def _view(headers: Any) -> Any:
+def _view(headers: Any) -> _Stored | None:
+    """Return a shorter way to *headers*, or None where it is not known how they are kept."""
     store = getattr(headers, "_store", None)
-    return _View(headers, store) if type(store) is OrderedDict else headers
+    return _Stored(store) if type(store) is OrderedDict else None

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from ddmiddleware.tracing.propagation import inject as written_headers
     from ddmiddleware.tracing.propagation import inject_into as inject_headers
     from ddmiddleware.tracing.propagation import may_reach as may_propagate_to
+    from ddmiddleware.tracing.propagation import to_add as headers_to_add
     from ddmiddleware.tracing.propagation.tracecontext import traceparent as traceparent
     from ddmiddleware.tracing.protobuf import field_bytes as field_bytes
     from ddmiddleware.tracing.protobuf import field_number as field_number
@@ -113,6 +114,7 @@ __all__ = [
     "field_number",
     "forks_wait",
     "guarded",
+    "headers_to_add",
     "inject_headers",
     "loop_meter",
     "may_propagate_to",
@@ -174,6 +176,7 @@ _LAZY = {
     "INJECTED_MARK": ("propagation", "MARK"),
     "LEADING_HEADERS": ("propagation", "LEADING"),
     "extract_headers": ("propagation", "extract"),
+    "headers_to_add": ("propagation", "to_add"),
     "inject_headers": ("propagation", "inject_into"),
     "may_propagate_to": ("propagation", "may_reach"),
     "open_redaction": ("redaction", "open_redaction"),

@@ -9,7 +9,18 @@ from ddmiddleware.tracing.propagation.hosts import may_reach
 from ddmiddleware.tracing.propagation.propagator import Propagator
 from ddmiddleware.tracing.settings import settings
 
-__all__ = ["EXTRACTED", "LEADING", "MARK", "PREFIX", "Propagator", "extract", "inject", "inject_into", "may_reach"]
+__all__ = [
+    "EXTRACTED",
+    "LEADING",
+    "MARK",
+    "PREFIX",
+    "Propagator",
+    "extract",
+    "inject",
+    "inject_into",
+    "may_reach",
+    "to_add",
+]
 
 _propagator = Propagator(settings)
 EXTRACTED = _propagator.extracted
@@ -19,3 +30,4 @@ MARK = _propagator.mark
 extract = _propagator.extract
 inject = _propagator.inject
 inject_into = _propagator.inject_into
+to_add = _propagator.to_add

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from functools import partial
 
 from ddmiddleware.tracing.constants import LAST_PARENT_KEY
@@ -150,15 +150,21 @@ class Propagator:
         What the caller set stays: with one header of a trace context there, of whatever style, nothing is added, and
         where baggage is there, none is.
         """
+        ours = self.to_add(context, headers)
+        for name, value in ours.items():
+            headers[name] = value
+        return ours
+
+    def to_add(self, context: Context, names: Iterable[object]) -> dict[str, str]:
+        """Return what ``inject_into`` adds to headers of these *names*."""
         ours = self.inject(context)
         if not ours:
             return ours
-        there = {name.lower() for name in headers if isinstance(name, str)}
+        there = {name.lower() for name in names if isinstance(name, str)}
         if not there.isdisjoint(self._of_traces):
             return {}
         for name in there.intersection(ours):
             del ours[name]
-        headers.update(ours)
         return ours
 
 
