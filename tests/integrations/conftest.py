@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ddmiddleware import unpatch
-from ddmiddleware.integrations import TABLE, is_on
+from ddmiddleware.integrations import TABLE, _http_client, is_on
 from ddmiddleware.tracing import active, default_settings, default_tracer, guarded, open_redaction
 from tests.integrations import examples_sql
 from tests.integrations.database_servers import mariadb, postgres
@@ -26,6 +26,7 @@ from tests.integrations.rabbit_server import RabbitServer
 from tests.integrations.recorder import Recorder
 from tests.integrations.rows import Imported
 from tests.integrations.servers import HttpServer, MemcachedServer, RedisServer, free_port
+from tests.integrations.wire import Wire
 
 
 @pytest.fixture(autouse=True)
@@ -172,6 +173,27 @@ def http_server(_http_server: HttpServer) -> Iterator[HttpServer]:
     _http_server.released.clear()
     yield _http_server
     _http_server.released.set()
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    """A server that records what it is sent as it came."""
+    with Wire() as wire:
+        yield wire
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was sent past the libraries' steps: one entry for each request."""
+    seen: list[str] = []
+    lines = _http_client.lines
+
+    def noted(headers: dict[str, str]) -> bytes:
+        seen.append(headers["traceparent"])
+        return lines(headers)
+
+    monkeypatch.setattr(_http_client, "lines", noted)
+    return seen
 
 
 @pytest.fixture
