@@ -76,7 +76,7 @@ def sending(original: Any) -> Any:
     def send(self: Any, *args: Any, **kwargs: Any) -> Any:
         late = False
         with guarded:
-            headers = kwargs.get("headers")
+            headers = kwargs.get("headers") if integration.patched else None
             # What others made of a connection sees all headers.
             if headers and type(self).__module__ == "urllib3.connection" and type(self).putheader is putheader:
                 others, ours = _http_client.parted(_plain(headers))
