@@ -135,9 +135,10 @@ def parted(headers: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
 
 def lines(headers: dict[str, str]) -> bytes:
     """Return headers as HTTP/1.1 writes them; nothing where a value would break out of its line."""
-    text = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    whole = text.isascii() and text.count("\r") == text.count("\n") == len(headers)
-    return text.encode() if whole else b""
+    values = "".join(headers.values())
+    if "\r" in values or "\n" in values or not values.isascii():
+        return b""
+    return ("\r\n".join(map(": ".join, headers.items())) + "\r\n").encode()
 
 
 def carry(options: Options, url: str, headers: MutableMapping[str, str]) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import inspect
 from collections import OrderedDict
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any
 
-from ddmiddleware.integrations import _http_client
 from ddmiddleware.integrations._patching import Integration
 from ddmiddleware.tracing import INJECTED_MARK, guarded
 
@@ -19,11 +19,14 @@ _Kept = list[tuple[bytes, bytes, bytes]]
 
 _REMEMBERED_MAX = 1000
 _NAMES_MAX = 64
+_pair, _value = itemgetter(0, 2), itemgetter(1)
 _MARK = INJECTED_MARK.encode()
+_CR, _LF = b"\r\n"
 _END = b"\r\n\r\n"  # of a request's head
 # The latest headers of ours, each under the value of the one that differs from span to span: how many are before that
-# one, what they are, and as httpx keeps them.
-_added: OrderedDict[bytes, tuple[int, dict[str, str], _Kept]] = OrderedDict()
+# one, and all of them as httpx keeps them.
+_added: OrderedDict[bytes, tuple[int, _Kept]] = OrderedDict()
+_NOTHING: tuple[int, _Kept] = (0, [])
 _names: dict[str, tuple[bytes, bytes]] = {}  # as they are written, and in lower case
 _proven: set[Any] = set()  # the functions that were seen to write a request's head at once
 
@@ -45,7 +48,7 @@ class _Listed:
         self._kept.extend(added)
         if INJECTED_MARK in ours:
             before = [*ours].index(INJECTED_MARK)
-            _added[added[before][2]] = before, ours, added
+            _added[added[before][2]] = before, added
             if len(_added) > _REMEMBERED_MAX:
                 _added.popitem(last=False)
 
@@ -69,16 +72,24 @@ def _kept(headers: Any) -> _Kept:
     return kept if type(kept) is list and kept and len(kept[0]) == 3 else []
 
 
-def _place(items: list[Any]) -> tuple[int, dict[str, str], _Kept]:
+def _place(items: list[Any]) -> tuple[int, _Kept]:
     """Return where ours begin in a list of a request's headers, and what they are; none where no mark is ours.
 
     They are looked for from the end, where they mostly are.
     """
+    at = len(items)
     for item in reversed(items):
+        at -= 1
         if item[0] == _MARK:
-            before, ours, added = _added.get(item[-1], (0, {}, []))
-            return items.index(item) - before, ours, added
-    return 0, {}, []
+            before, added = _added.get(item[-1], _NOTHING)
+            return at - before, added
+    return _NOTHING
+
+
+def _lines(pairs: list[tuple[bytes, bytes]]) -> bytes:
+    """Return headers as HTTP/1.1 writes them; nothing where a value would break out of its line."""
+    values = b"".join(map(_value, pairs))
+    return b"" if _CR in values or _LF in values else b"\r\n".join(map(b": ".join, pairs)) + _END[2:]
 
 
 class _Parted:
@@ -104,8 +115,21 @@ class _Parted:
                 buffer, self.late = buffer[:-2] + self.late + _END[2:], b""
         return self._stream.write(buffer, *args, **kwargs)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+    # What else a stream has, by name: with __getattr__ each of our own attributes would take several times as long.
+    def read(self, *args: Any, **kwargs: Any) -> Any:
+        return self._stream.read(*args, **kwargs)
+
+    def close(self) -> Any:
+        return self._stream.close()
+
+    def aclose(self) -> Any:
+        return self._stream.aclose()
+
+    def start_tls(self, *args: Any, **kwargs: Any) -> Any:
+        return self._stream.start_tls(*args, **kwargs)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
     def end(self, function: Any) -> None:
         """Put everything back, and remember whether *function* writes a head as it has to be for this."""
@@ -123,15 +147,16 @@ def sending(original: Any, integration: Integration) -> Any:
         if not integration.patched or request is None:
             return None
         headers = request.headers
-        at, ours, added = _place(headers)
-        if not ours:
+        at, added = _place(headers)
+        if not added:
             return None
         if original not in _proven:
             return _Parted(connection, request, headers, b"")  # only to see how it is written
         end = at + len(added)
-        late = _http_client.lines(ours)
-        if not late or headers[at:end] != [(name, value) for name, _, value in added]:
-            return None  # for h11 to refuse, or for somebody changed them
+        pairs = [*map(_pair, added)]
+        late = _lines(pairs) if headers[at:end] == pairs else b""
+        if not late:
+            return None
         return _Parted(connection, request, headers[:at] + headers[end:], late)
 
     if inspect.iscoroutinefunction(original):
@@ -206,7 +231,7 @@ def _without_ours(response: Any) -> Any:
     """Return a response like this one, to whose request we added no headers."""
     request = response.request
     kept = _kept(request.headers)
-    at, _, added = _place(kept)
+    at, added = _place(kept)
     end = at + len(added)
     if not added or kept[at:end] != added:
         return response

@@ -43,7 +43,8 @@ def test_the_same_bytes(
         list(client(wire.url, headers=headers))
         quick, wire.heads = wire.heads, []
         assert len(late) >= 2  # httpcore is looked at first
-        monkeypatch.setattr(_http_client, "lines", lambda _headers: b"")
+        for module, name in ((_http_client, "lines"), (_httpx_headers, "_lines")):
+            monkeypatch.setattr(module, name, lambda _headers: b"")
         list(client(wire.url, headers=headers))
     assert len(quick) == 3
     assert _without_numbers(quick) == _without_numbers(wire.heads)
@@ -147,6 +148,8 @@ def test_what_breaks_out_of_its_line_is_for_the_library_to_refuse(wire: Wire) ->
     assert _http_client.lines({"a": "1\r\nb: 2"}) == b""
     assert _http_client.lines({"a": "ä"}) == b""
     assert _http_client.lines({"a": "1", "b": "2"}) == b"a: 1\r\nb: 2\r\n"
+    assert _httpx_headers._lines([(b"a", b"1\r\nb: 2")]) == _httpx_headers._lines([(b"a", b"1\n")]) == b""
+    assert _httpx_headers._lines([(b"a", b"1"), (b"b", b"2")]) == b"a: 1\r\nb: 2\r\n"
     with default_tracer.trace("work") as work:
         work.context._propagated.tracestate = "x=1\r\ny: 2"
         with pytest.raises(ValueError, match="header"):
