@@ -45,17 +45,3 @@ def join(call: Call) -> None:
 @redirect.returned
 def response(call: Call, result: Any) -> None:
     _http_client.answered(call, result.status_code)
-
-
-# Sending them, because httpcore and h11 copy, check and encode every header.
-@integration.replaces(
-    "httpcore:HTTP11Connection._send_request_headers", "httpcore:AsyncHTTP11Connection._send_request_headers"
-)
-def send_headers(original: Any) -> Any:
-    return _httpx_headers.sending(original, integration)
-
-
-# Cookies, because to read those of an answer, mostly none, all of the request's headers are looked up one by one.
-@integration.replaces("httpx:Cookies.extract_cookies")
-def extract_cookies(original: Any) -> Any:
-    return _httpx_headers.extracting(original, integration)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ddmiddleware import unpatch
-from ddmiddleware.integrations import TABLE, _http_client, _httpx_headers, is_on
+from ddmiddleware.integrations import TABLE, _http_client, is_on
 from ddmiddleware.tracing import active, default_settings, default_tracer, guarded, open_redaction
 from tests.integrations import examples_sql
 from tests.integrations.database_servers import mariadb, postgres
@@ -186,18 +186,13 @@ def wire() -> Iterator[Wire]:
 def late(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was sent past the libraries' steps: one entry for each request."""
     seen: list[str] = []
-    of_requests, of_httpx = _http_client.lines, _httpx_headers._lines
+    lines = _http_client.lines
 
-    def requests_lines(headers: dict[str, str]) -> bytes:
+    def noted(headers: dict[str, str]) -> bytes:
         seen.append(headers["traceparent"])
-        return of_requests(headers)
+        return lines(headers)
 
-    def httpx_lines(headers: list[tuple[bytes, bytes]]) -> bytes:
-        seen.append(dict(headers)[b"traceparent"].decode())
-        return of_httpx(headers)
-
-    monkeypatch.setattr(_http_client, "lines", requests_lines)
-    monkeypatch.setattr(_httpx_headers, "_lines", httpx_lines)
+    monkeypatch.setattr(_http_client, "lines", noted)
     return seen
 
 

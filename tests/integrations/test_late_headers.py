@@ -18,11 +18,12 @@ from tests.integrations.http_calls import PATCHES
 from tests.integrations.recorder import Recorder
 from tests.integrations.wire import CLIENTS, OURS, Wire, three_by_httpx, three_by_requests, three_by_urllib3
 
+LATE = (three_by_requests, three_by_urllib3)
+
 
 @pytest.fixture(autouse=True)
 def _patched(recorder: Recorder) -> None:
     patch(**PATCHES)
-    _httpx_headers._proven.clear()
 
 
 @pytest.fixture(params=CLIENTS)
@@ -42,9 +43,9 @@ def test_the_same_bytes(
         work.context.set_baggage_item("a", "ä b")
         list(client(wire.url, headers=headers))
         quick, wire.heads = wire.heads, []
-        assert len(late) >= 2  # httpcore is looked at first
-        for module, name in ((_http_client, "lines"), (_httpx_headers, "_lines")):
-            monkeypatch.setattr(module, name, lambda _headers: b"")
+        assert len(late) == (3 if client in LATE else 0)
+        monkeypatch.setattr(_http_client, "lines", lambda _headers: b"")
+        monkeypatch.setattr(_httpx_headers, "view", lambda _headers: None)
         list(client(wire.url, headers=headers))
     assert len(quick) == 3
     assert _without_numbers(quick) == _without_numbers(wire.heads)
@@ -75,25 +76,6 @@ def test_cookies_are_kept(client: Callable[..., Iterator[Any]], wire: Wire) -> N
     list(client(wire.url))
     if client is not three_by_urllib3:
         assert [fields.get("cookie") for fields in wire.fields()] == [None, "seen=1", "seen=1"]
-
-
-def test_the_jar_gets_a_response_like_the_real_one(wire: Wire) -> None:
-    seen = []
-
-    class Cookies(httpx.Cookies):
-        def extract_cookies(self, response: httpx.Response) -> None:
-            seen.append(response)
-            super().extract_cookies(response)
-
-    with httpx.Client(trust_env=False) as client:
-        client._cookies = Cookies()
-        response = client.get(wire.url)
-        assert seen == [response]
-        extracted = _httpx_headers._without_ours(response)
-    assert extracted.status_code == 200
-    assert extracted.request.extensions is response.request.extensions
-    assert not OURS & {*extracted.request.headers}
-    assert {*response.request.headers} >= OURS
 
 
 def test_an_adapter_and_hooks_see_them(wire: Wire) -> None:
@@ -148,8 +130,6 @@ def test_what_breaks_out_of_its_line_is_for_the_library_to_refuse(wire: Wire) ->
     assert _http_client.lines({"a": "1\r\nb: 2"}) == b""
     assert _http_client.lines({"a": "ä"}) == b""
     assert _http_client.lines({"a": "1", "b": "2"}) == b"a: 1\r\nb: 2\r\n"
-    assert _httpx_headers._lines([(b"a", b"1\r\nb: 2")]) == _httpx_headers._lines([(b"a", b"1\n")]) == b""
-    assert _httpx_headers._lines([(b"a", b"1"), (b"b", b"2")]) == b"a: 1\r\nb: 2\r\n"
     with default_tracer.trace("work") as work:
         work.context._propagated.tracestate = "x=1\r\ny: 2"
         with pytest.raises(ValueError, match="header"):
