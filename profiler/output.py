@@ -23,6 +23,9 @@ class Output(Protocol):
     def send(self, deadline: float | None) -> bool:
         """Send what is kept, until *deadline* (monotonic seconds) or None; return whether all of it went."""
 
+    def ending(self) -> None:
+        """Know that nothing is kept for later any more."""
+
     def close(self) -> None:
         """Let go of the connection."""
 
@@ -30,10 +33,31 @@ class Output(Protocol):
         """Close a forked child's copy of the connection, the parent goes on using its own."""
 
 
-class Files:
-    """``<prefix>.<pid>.<number>.pprof``, for ``DD_PROFILING_OUTPUT_PPROF``; what cannot be written is lost."""
+class Nowhere:
+    """Where no place is known; profiles can still be asked for (``on_demand.py``)."""
 
     retry_at = 0.0
+
+    def put(self, profile: Profile) -> None:
+        """Drop it."""
+
+    def send(self, deadline: float | None) -> bool:
+        """Have nothing to send."""
+        return True
+
+    def ending(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def disown(self) -> None:
+        """Do nothing."""
+
+
+class Files(Nowhere):
+    """``<prefix>.<pid>.<number>.pprof``, for ``DD_PROFILING_OUTPUT_PPROF``; what cannot be written is lost."""
+
     numbers: ClassVar[dict[str, int]] = {}  # of the last file, by the process: a profiler that is restarted counts on
 
     def __init__(self, prefix: str) -> None:
@@ -56,35 +80,9 @@ class Files:
         else:
             self._failing = False
 
-    def send(self, deadline: float | None) -> bool:
-        """Do nothing: files are written at once."""
-        return True
-
-    def close(self) -> None:
-        """Do nothing: no file is open between two profiles."""
-
     def disown(self) -> None:
         """Count anew."""
         self.numbers.clear()
-
-
-class Nowhere:
-    """Where no place is known; profiles can still be asked for (``on_demand.py``)."""
-
-    retry_at = 0.0
-
-    def put(self, profile: Profile) -> None:
-        """Drop it."""
-
-    def send(self, deadline: float | None) -> bool:
-        """Do nothing."""
-        return True
-
-    def close(self) -> None:
-        """Do nothing."""
-
-    def disown(self) -> None:
-        """Do nothing."""
 
 
 def write_private(path: str, content: bytes) -> None:

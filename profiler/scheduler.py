@@ -184,9 +184,14 @@ class Scheduler:
     def _open(self) -> Output:
         names_resolve_at_exit()
         with forks_wait:  # it imports
-            return open_output(self._settings)
+            output = open_output(self._settings)
+        if self._stopping:
+            output.ending()
+        return output
 
     def _finish(self) -> None:
+        if self._output is not None:
+            self._output.ending()
         if self._flushes:
             self._put()
         if self._listener is not None:

@@ -69,6 +69,12 @@ class Uploader(Delivery):
         self._number += 1
         super().put(_body({"event": event.encode(), **parts}), 1, 1)
 
+    def close(self) -> None:
+        """Close the connection, and say what is lost with it."""
+        if self._payloads:
+            warn("%d profiles are lost: %s", len(self._payloads), self.trouble)
+        super().close()
+
 
 class _NoEncoder:
     """Profiles are encoded one by one: there is none under way."""

@@ -14,6 +14,7 @@ from ddmiddleware.tracing.guard import guard
 from ddmiddleware.tracing.settings import Settings
 from tests.profiler.fake_collector import ROWS, FakeCollector
 from tests.profiler.receiver import Receiver
+from tests.profiler.sampling import has_extension
 
 MakeProfiler = Callable[..., Profiler]
 
@@ -56,3 +57,11 @@ def make_profiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[M
     yield make
     for one in made:
         one.stop(flush=False)
+
+
+@pytest.fixture(params=["native", "python"])
+def kind(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    if found == "native" and not has_extension():
+        pytest.skip("the sampler in C is not built: a C compiler, Linux and CPython 3.10 to 3.13 are needed")
+    return found

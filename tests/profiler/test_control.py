@@ -175,6 +175,18 @@ def test_an_agent_that_is_away(
     assert "cannot send profiles to" in warnings[0]
 
 
+def test_what_is_lost_at_the_end(
+    receiver: Receiver, make_profiler: MakeProfiler, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.status = 503
+    made = make_profiler(receiver.url)
+    made.start()
+    made.stop()
+    assert caplog.messages == [
+        f"ddmiddleware: 1 profiles are lost: cannot send profiles to {receiver.url}: it answered 503"
+    ]
+
+
 def test_an_agent_that_knows_no_profiles(
     receiver: Receiver, make_profiler: MakeProfiler, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -49,7 +49,8 @@ def test_a_hostile_agent(behaviour: str) -> None:
             pipe.close()
     assert ended_at - asked_at < LIMIT_S
     assert "Traceback" not in said
-    assert said.count("profiles") <= 1
+    assert said.count("profiles are lost") <= 1
+    assert said.count("when it is back") <= 2  # one of profiles, one of spans
 
 
 @pytest.mark.parametrize("way", ["exit", "terminated"])

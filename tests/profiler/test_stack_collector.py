@@ -17,14 +17,6 @@ from tests.profiler.sampling import by, endpoint_of, function_of, has_extension,
 from tests.profiler.workloads import PER_MS, spin
 
 
-@pytest.fixture(params=["native", "python"])
-def kind(request: pytest.FixtureRequest) -> str:
-    found: str = request.param
-    if found == "native" and not has_extension():
-        pytest.skip("the sampler in C is not built: a C compiler, Linux and CPython 3.10 to 3.13 are needed")
-    return found
-
-
 @pytest.fixture(autouse=True)
 def _no_thread_left() -> Iterator[None]:
     before = threading.active_count()
