@@ -8,10 +8,8 @@ import time
 from ddmiddleware.tracing import constants, ids
 from ddmiddleware.tracing.context import Context, ContextProvider, active
 from ddmiddleware.tracing.export.timers import add_job, remove_job, report_runtime_metrics
-from ddmiddleware.tracing.filters import FilterRequestsOnUrl, TraceFilter
 from ddmiddleware.tracing.guard import guard as guarded
 from ddmiddleware.tracing.log import debug, warn
-from ddmiddleware.tracing.loop_lag import loop_meter
 from ddmiddleware.tracing.noop import Silence
 from ddmiddleware.tracing.process import (
     at_fork,
@@ -46,6 +44,9 @@ if TYPE_CHECKING:
     from ddmiddleware.tracing.export.otlp_metrics import Histogram as Histogram
     from ddmiddleware.tracing.export.otlp_metrics import OtlpMetrics as OtlpMetrics
     from ddmiddleware.tracing.export.otlp_metrics import UpDownCounter as UpDownCounter
+    from ddmiddleware.tracing.filters import FilterRequestsOnUrl as FilterRequestsOnUrl
+    from ddmiddleware.tracing.filters import TraceFilter as TraceFilter
+    from ddmiddleware.tracing.loop_lag import loop_meter as loop_meter
     from ddmiddleware.tracing.propagation import EXTRACTED as EXTRACTED_HEADERS
     from ddmiddleware.tracing.propagation import LEADING as LEADING_HEADERS
     from ddmiddleware.tracing.propagation import MARK as INJECTED_MARK
@@ -159,6 +160,9 @@ def reach(settings: Settings = default_settings) -> str:
 
 
 _LAZY = {
+    "FilterRequestsOnUrl": ("filters", "FilterRequestsOnUrl"),
+    "TraceFilter": ("filters", "TraceFilter"),
+    "loop_meter": ("loop_lag", "loop_meter"),
     "Connection": ("export.http", "Connection"),
     "Delivery": ("export.delivery", "Delivery"),
     "container_headers": ("export.container", "container_headers"),

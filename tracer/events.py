@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from time import time_ns
 
 from ddmiddleware.tracing.errors import error_tags
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
 PER_SPAN_MAX = 128  # as OpenTelemetry's limits for events and links of a span, and for attributes of each
 _INT64 = 1 << 63
+_INFINITE = float("inf")
 
 
 def link(
@@ -76,4 +76,4 @@ def _value(value: object) -> Value:
 
 def _fits(number: float) -> bool:
     """Return whether *number* is one on the wire: finite, and of 64 bits if it is whole."""
-    return isfinite(number) if isinstance(number, float) else -_INT64 <= number < _INT64
+    return -_INFINITE < number < _INFINITE if isinstance(number, float) else -_INT64 <= number < _INT64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
+import threading  # before our hooks are registered: in a forked child it forgets all threads that ours have started
 import time
 
 from ddmiddleware.tracing.guard import guard

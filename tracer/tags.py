@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from ddmiddleware.tracing.constants import (
     MANUAL_DROP_KEY,
     MANUAL_KEEP_KEY,
@@ -25,6 +23,7 @@ SPECIAL = frozenset(
     (MANUAL_KEEP_KEY, MANUAL_DROP_KEY, SERVICE_KEY, SERVICE_VERSION_KEY, SPAN_MEASURED_KEY, "network.destination.port")
 )
 _INT64 = 1 << 63
+_INFINITE = float("inf")
 
 
 def set_text(span: Span, key: str, value: object) -> None:
@@ -59,8 +58,9 @@ def set_special(span: Span, key: str, value: object) -> None:
 def set_number(span: Span, key: str, value: float) -> None:
     """Set a metric; an integer beyond 64 bits becomes a tag, what is not finite is left out."""
     if isinstance(value, float):
-        if math.isfinite(value):
-            span._metrics[key] = float(value)
+        value = float(value)
+        if -_INFINITE < value < _INFINITE:
+            span._metrics[key] = value
             span._meta.pop(key, None)
     elif -_INT64 <= value < _INT64:
         span._metrics[key] = int(value)
