@@ -210,14 +210,12 @@ class Request:
             if error is not None and span.error:
                 span.set_exc_info(type(error), error, error.__traceback__)
         finally:
-            current = active.get()
             if self._ended is None:
-                span.finish()  # without an argument, as the accelerator does that
+                span._finish_active()  # without an argument, as the accelerator does that
             else:
-                span.finish(self._ended)
+                span._finish_active(self._ended)
             if self._details is not None:
                 self._details.finish(span, self._ended)
-            active.set(current)
 
 
 class Excluded(Request):

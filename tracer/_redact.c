@@ -103,6 +103,39 @@ is_redacted(PyObject *span, const Known *known)
     return others == 0 || look_at_tags(known, tags, 1) >= 0;
 }
 
+enum { WORDS_MAX = 64 };
+
+/* Whether a word is in *text*, by one pass over it; -1 where it is not of single bytes, or a word is not. */
+static int
+holds_bytes(PyObject *text, PyObject *words)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(words);
+    unsigned char first[256] = {0}, next[WORDS_MAX + 1]; /* the last word that begins with a byte, and the one before: from 1 */
+    if (!PyUnicode_CheckExact(text) || PyUnicode_KIND(text) != PyUnicode_1BYTE_KIND || count > WORDS_MAX) {
+        return -1;
+    }
+    for (Py_ssize_t index = 0; index < count; index++) {
+        PyObject *word = PyTuple_GET_ITEM(words, index);
+        if (!PyUnicode_CheckExact(word) || !PyUnicode_IS_ASCII(word) || PyUnicode_GET_LENGTH(word) == 0) {
+            return -1;
+        }
+        Py_UCS1 begins = PyUnicode_1BYTE_DATA(word)[0];
+        next[index + 1] = first[begins];
+        first[begins] = (unsigned char)(index + 1);
+    }
+    const Py_UCS1 *at = PyUnicode_1BYTE_DATA(text), *end = at + PyUnicode_GET_LENGTH(text);
+    for (; at < end; at++) {
+        for (int index = first[*at]; index != 0; index = next[index]) {
+            PyObject *word = PyTuple_GET_ITEM(words, index - 1);
+            Py_ssize_t length = PyUnicode_GET_LENGTH(word);
+            if (length <= end - at && memcmp(at, PyUnicode_1BYTE_DATA(word), (size_t)length) == 0) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
 /* Whether one of *words*, a tuple, is in *text*: the twin of holds (secrets.py). */
 PyObject *
 ddmiddleware_holds(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs)
@@ -111,7 +144,11 @@ ddmiddleware_holds(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_
         PyErr_SetString(PyExc_TypeError, "holds() takes a text and a tuple of words");
         return NULL;
     }
-    int found = 0;
+    int found = holds_bytes(args[0], args[1]);
+    if (found >= 0) {
+        return PyBool_FromLong(found);
+    }
+    found = 0;
     for (Py_ssize_t index = 0; found == 0 && index < PyTuple_GET_SIZE(args[1]); index++) {
         found = PySequence_Contains(args[0], PyTuple_GET_ITEM(args[1], index));
     }

@@ -8,11 +8,12 @@
 
 static PyObject *set_tag(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 static PyObject *finish(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+static PyObject *finish_active(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 static PyObject *enter(PyObject *, PyObject *);
 static PyObject *leave(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 
 /* The methods that replace those of Span, and what they replace. */
-enum { SET_TAG, FINISH, ENTER, EXIT, METHODS };
+enum { SET_TAG, FINISH, FINISH_ACTIVE, ENTER, EXIT, METHODS };
 static struct {
     PyMethodDef definition;
     const char *signature;
@@ -20,6 +21,7 @@ static struct {
 } methods[METHODS] = {
     {METHOD("set_tag", set_tag, METH_FASTCALL | METH_KEYWORDS), "set_tag($self, key, value=None)", NULL},
     {METHOD("finish", finish, METH_FASTCALL | METH_KEYWORDS), "finish($self, finish_time=None)", NULL},
+    {METHOD("_finish_active", finish_active, METH_FASTCALL | METH_KEYWORDS), "_finish_active($self, finish_time=None)", NULL},
     {METHOD("__enter__", enter, METH_NOARGS), "__enter__($self)", NULL},
     {METHOD("__exit__", leave, METH_FASTCALL | METH_KEYWORDS), "__exit__($self, kind, error, tb)", NULL},
 };
@@ -68,16 +70,19 @@ set_tag(PyObject *span, PyObject *const *args, Py_ssize_t nargs, PyObject *names
     Py_RETURN_NONE;
 }
 
-/* Make what was active before *span* active again. */
+/* Make what was active before *span* active again, unless it *stays* active. */
 static int
-restore(PyObject *span)
+restore(PyObject *span, int stays)
 {
     PyObject *current, *previous = Py_XNewRef(SLOT(span, _previous)), *done = NULL;
     if (previous == NULL) {
         return strange_trace();
     }
     if (PyContextVar_Get(ddmiddleware_known.active, Py_None, &current) == 0) {
-        if (current == span) {
+        if (current == span && stays) {
+            done = Py_NewRef(Py_None);
+        }
+        else if (current == span) {
             done = PyContextVar_Set(ddmiddleware_known.active, previous);
         }
         else {
@@ -146,12 +151,13 @@ join_finished(PyObject *trace, PyObject *span)
 
 /* Now; a time that is given is for the Python method. */
 static PyObject *
-finish(PyObject *span, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+finish_as(int method, PyObject *span, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
 {
     PyObject *trace = SLOT(span, _trace), *start_ns = SLOT(span, start_ns);
     if (nargs || names != NULL || SLOT(span, duration_ns) != Py_None || !is_number(start_ns) ||
-        SLOT(span, _previous) == NULL || !is_plain_trace(trace)) {
-        return call_in_python(FINISH, span, args, nargs, names);
+        SLOT(span, _previous) == NULL || !is_plain_trace(trace) ||
+        (method == FINISH_ACTIVE && !Py_IS_TYPE(span, (PyTypeObject *)ddmiddleware_known.spans))) {
+        return call_in_python(method, span, args, nargs, names);
     }
     Py_INCREF(trace);
     Py_INCREF(start_ns);
@@ -161,13 +167,25 @@ finish(PyObject *span, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
     int failed = duration == NULL;
     if (!failed) {
         Py_SETREF(SLOT(span, duration_ns), duration);
-        failed = restore(span) < 0 || join_finished(trace, span) < 0;
+        failed = restore(span, method == FINISH_ACTIVE) < 0 || join_finished(trace, span) < 0;
     }
     Py_DECREF(trace);
     if (failed) {
         return NULL;
     }
     Py_RETURN_NONE;
+}
+
+static PyObject *
+finish(PyObject *span, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+{
+    return finish_as(FINISH, span, args, nargs, names);
+}
+
+static PyObject *
+finish_active(PyObject *span, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+{
+    return finish_as(FINISH_ACTIVE, span, args, nargs, names);
 }
 
 static PyObject *

@@ -1,6 +1,6 @@
 """The hottest functions in C (``_accelerator.c``), where they could be built; the pure Python runs elsewhere.
 
-The Python functions are the specification: ``start`` and ``start_inside``, four methods of ``Span``, two of ``Guard``,
+The Python functions are the specification: ``start`` and ``start_inside``, five methods of ``Span``, two of ``Guard``,
 what ``Redaction._redact`` looks at first, ``holds`` of secrets.py, and ``EncoderV05._encode``. They take over whatever
 the C functions find unusual.
 """
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 # What the accelerator replaces on the classes.
-methods_in_python = {name: getattr(Span, name) for name in ("set_tag", "finish", "__enter__", "__exit__")}
+methods_in_python = {
+    name: getattr(Span, name) for name in ("set_tag", "finish", "_finish_active", "__enter__", "__exit__")
+}
 guards_in_python = {name: getattr(Guard, name) for name in ("__enter__", "__exit__")}
 
 

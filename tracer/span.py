@@ -96,6 +96,12 @@ class Span:
             if chunk:
                 trace.tracer.export(chunk, trace)
 
+    def _finish_active(self, finish_time: float | None = None) -> None:
+        """End the span as ``finish`` does, but leave active what is."""
+        current = active.get()
+        self.finish(finish_time)
+        active.set(current)
+
     def finish_with_ancestors(self) -> None:
         """End the span and all that it stands under in this process."""
         span: Span | None = self

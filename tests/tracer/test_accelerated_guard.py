@@ -37,7 +37,15 @@ def test_guards_are_left_alike(error: BaseException | None, raises: bool) -> Non
 
 @pytest.mark.parametrize("text", ["", "token", "a secret token", "tökén", "nothing", "\ud800 key"])
 def test_words_are_found_alike(text: str) -> None:
-    for words in ((), ("key",), ("secret", "token"), ("é",)):
+    for words in (
+        (),
+        ("key",),
+        ("secret", "token"),
+        ("sect", "to", "token", "tot"),
+        ("é",),
+        ("",),
+        ("q",) * 100 + ("key",),
+    ):
         assert accelerator.holds(text, words) is holds_in_python(text, words)
 
 

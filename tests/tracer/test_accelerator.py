@@ -206,7 +206,7 @@ def test_any_tags_are_kept_alike(trace: LocalTrace, tags: list[tuple[Any, Any]])
 
 
 def test_methods_look_as_before() -> None:
-    assert set(methods_in_python) == {"set_tag", "finish", "__enter__", "__exit__"}
+    assert set(methods_in_python) == {"set_tag", "finish", "_finish_active", "__enter__", "__exit__"}
     for name, function in methods_in_python.items():
         method = getattr(Span, name)
         assert method is not function

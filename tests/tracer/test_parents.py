@@ -50,6 +50,24 @@ def test_a_span_that_ends_before_its_child_leaves_nothing_behind(tracer: Tracer,
     assert plain(agent.spans) == [root("a"), child("b", 2), child("c", 3, 2), root("d", 4, 2)]
 
 
+def test_a_span_may_stay_active_after_its_end(tracer: Tracer, agent: RecordingAgent) -> None:
+    tracer.configure(partial_flush_enabled=False)
+    first = tracer.trace("a")
+    second = tracer.trace("b")
+    third = tracer.trace("c")
+    second._finish_active()
+    assert tracer.current_span() is third
+    third.finish()
+    assert active.get() is first  # what was active before the second one
+    first._finish_active()
+    assert (active.get(), first.finished) == (first, True)
+    first._finish_active()
+    assert active.get() is first
+    active.set(None)
+    tracer.flush()
+    assert plain(agent.spans) == [root("a"), child("b", 2), child("c", 3, 2)]
+
+
 def test_the_nearest_open_ancestor_is_the_parent(tracer: Tracer, agent: RecordingAgent) -> None:
     with tracer.trace("a"):
         second = tracer.trace("b")
