@@ -25,6 +25,12 @@ _ROWS = {
     "partial_flush_min_spans": "DD_TRACE_PARTIAL_FLUSH_MIN_SPANS",
 }
 _ADDRESS = ("hostname", "port", "uds_path", "https")
+# The order of 1.x, in which they may be given without names.
+_ORDER = (
+    *("enabled", *_ADDRESS, "sampler", "context_provider", "wrap_executor", "priority_sampling", "settings"),
+    *("dogstatsd_url", "writer", "partial_flush_enabled", "partial_flush_min_spans", "api_version"),
+    *("compute_stats_enabled", "appsec_enabled", "iast_enabled"),
+)
 # Of products that are not part of this suite, or decided by settings here.
 _WITHOUT_EFFECT = {
     "apm_tracing_disabled": "",
@@ -34,6 +40,11 @@ _WITHOUT_EFFECT = {
     "priority_sampling": "it is always on",
     "writer": "use DD_TRACE_EXPORTERS",
 }
+
+
+def named(given: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
+    """Return *options* with those that were *given* without names."""
+    return {**dict(zip(_ORDER, given, strict=False)), **options}
 
 
 def configure(tracer: Tracer, options: dict[str, Any]) -> None:
@@ -121,6 +132,8 @@ def _set_sampler(tracer: Tracer, sampler: Any) -> None:
     if not isinstance(sampler, BaseSampler):
         warn("Tracer.configure(sampler=...) has no effect: see ddmiddleware.sampler")
         return
+    if hasattr(sampler, "sample"):
+        warn("Tracer.configure(sampler=...) calls no method sample: see ddmiddleware.sampler")
     for row, value in sampler.settings().items():
         tracer.settings[row] = value
 

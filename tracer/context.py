@@ -120,7 +120,12 @@ class Context:
         random: bool = False,
         links: list[dict[str, object]] | None = None,
         propagated: Propagated | None = None,
+        *,
+        metrics: object = None,
+        lock: object = None,
+        is_remote: bool = True,
     ) -> None:
+        """*metrics*, *lock* and *is_remote* are accepted for ddtrace's sake, and have no effect."""
         self.trace_id = trace_id
         self.span_id = span_id
         self._links = links  # what the first span under it is linked to
@@ -240,9 +245,9 @@ class ContextProvider:
             found = found._parent
         return found
 
-    def activate(self, value: Span | Context | None) -> Span | Context | None:
-        """Make *value* the parent of what starts next in this thread or task."""
-        active.set(value)
-        return value
+    def activate(self, ctx: Span | Context | None) -> Span | Context | None:
+        """Make *ctx* the parent of what starts next in this thread or task."""
+        active.set(ctx)
+        return ctx
 
     __call__ = active

@@ -63,7 +63,7 @@ class NoopSpan(Span):
         """Do nothing."""
 
     def set_exc_info(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> None:
         """Do nothing."""
 

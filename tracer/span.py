@@ -15,7 +15,7 @@ from ddmiddleware.tracing.text import text
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from ddmiddleware.tracing.events import Event
@@ -68,6 +68,25 @@ class Span:
     _parent: Span | None
     _previous: Span | Context | None
     _wire: str | None  # what kind of message on the wire the span stands for, if for one
+
+    def __init__(
+        self,
+        name: str,
+        service: str | None = None,
+        resource: str | None = None,
+        span_type: str | None = None,
+        trace_id: int | None = None,
+        span_id: int | None = None,
+        parent_id: int | None = None,
+        start: float | None = None,
+        context: Context | None = None,
+        on_finish: Iterable[Callable[[Span], object]] | None = None,
+    ) -> None:
+        """Make a span by hand, as to test a filter: it is never sent, only given to *on_finish* when it ends."""
+        from ddmiddleware.tracing.by_hand import begin
+
+        self.name, self.service, self.resource, self.span_type = name, service, resource or name, span_type
+        begin(self, trace_id, span_id, parent_id, start, context, on_finish)
 
     def finish(self, finish_time: float | None = None) -> None:
         """End the span, at *finish_time* (seconds since the epoch) or now; a second call changes nothing."""
@@ -189,15 +208,15 @@ class Span:
         self._metrics.pop(key, None)
 
     def set_exc_info(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> None:
-        """Mark the span as failed by *error*: its type, message and stack become tags.
+        """Mark the span as failed by *exc_val*: its type, message and stack become tags.
 
         A closed generator and ``sys.exit(0)`` are no errors.
         """
-        if error is not None and is_error(error):
+        if exc_val is not None and is_error(exc_val):
             self.error = 1
-            self._meta.update(error_tags(error, tb, self._frames))
+            self._meta.update(error_tags(exc_val, exc_tb, self._frames))
 
     @property
     def _frames(self) -> int:
@@ -282,8 +301,14 @@ class Span:
 
     @property
     def duration(self) -> float | None:
-        """The duration in seconds, or None until the span is finished."""
+        """The duration in seconds, or None until the span is finished; to set it ends the span."""
         return None if self.duration_ns is None else self.duration_ns / 1e9
+
+    @duration.setter
+    def duration(self, seconds: float) -> None:
+        self.finish(self.start + seconds)
+        if self.duration_ns is not None:  # a span that records nothing has none
+            self.duration_ns = int(seconds * 1e9)
 
     def now(self) -> float:
         """Return the time by the span's own clock, in seconds since the epoch."""

@@ -207,17 +207,18 @@ class Tracer:
         self._on_start = tuple(hook for hook in self._on_start if hook != func)
         return func
 
-    def configure(self, **options: Any) -> None:
+    def configure(self, *given: Any, **options: Any) -> None:
         """Set in code what else the environment says, at any time; spans that wait to be sent are kept.
 
         *enabled*; *hostname*, *port*, *uds_path*, *https* of the agent; *api_version*; *partial_flush_enabled*,
         *partial_flush_min_spans*; *compute_stats_enabled*; *dogstatsd_url*; *context_provider*; *trace_processors*
         (a list of ``TraceFilter``), or 1.x's ``settings={"FILTERS": [...]}``; *wrap_executor*, called by ``wrap()``
         in place of the function. What ddtrace has beside these is accepted and reported as having no effect.
+        What is given without a name is in 1.x's order, *enabled* first.
         """
-        from ddmiddleware.tracing.configure import configure
+        from ddmiddleware.tracing.configure import configure, named
 
-        configure(self, options)
+        configure(self, named(given, options))
 
     def reconfigured(self) -> None:
         """Take over what is read from the settings but once."""
@@ -269,7 +270,7 @@ class Tracer:
         return self.settings.agent_address
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Send what is finished, and wait up to *timeout* seconds; return whether all of it was delivered."""
+        """Send what is finished, in *timeout* seconds; return whether all since the last flush was delivered."""
         return self._worker.flush(time.monotonic() + timeout)
 
     def flush_stats(self, timeout: float = 5.0) -> bool:
@@ -277,7 +278,7 @@ class Tracer:
         return self.flush(timeout)
 
     def shutdown(self, timeout: float | None = None) -> bool:
-        """Send the rest and stop, within *timeout* seconds (``DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS`` where None)."""
+        """Send the rest, as ``flush`` does, and stop; *timeout* is ``DD_TRACE_SHUTDOWN_TIMEOUT_SECONDS`` where None."""
         if timeout is None:
             timeout = self.SHUTDOWN_TIMEOUT
         return self._worker.stop(time.monotonic() + timeout)

@@ -121,6 +121,10 @@ def test_a_context_is_picklable_and_comparable() -> None:
     assert changed.get_baggage_item("c") is None
 
 
+def test_a_context_takes_what_ddtrace_s_does() -> None:
+    assert Context(1, 2, metrics={}, lock=None, is_remote=False) == Context(1, 2)
+
+
 def test_spans_of_a_trace_share_the_decision(tracer: Tracer, agent: RecordingAgent) -> None:
     with tracer.trace("a") as first, tracer.trace("b") as second:
         second.set_tag("manual.drop")

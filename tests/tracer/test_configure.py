@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ddmiddleware.tracing import Context, FilterRequestsOnUrl, Span, TraceFilter, Tracer
+from ddmiddleware.tracing import Context, FilterRequestsOnUrl, RateSampler, Span, TraceFilter, Tracer
 from ddmiddleware.tracing.guard import guard
 from ddmiddleware.tracing.provider import BaseContextProvider
 from ddmiddleware.tracing.settings import Settings
@@ -136,6 +136,28 @@ def test_an_address(options: dict[str, Any], url: str) -> None:
     assert tracer.agent_trace_url == url
 
 
+def test_arguments_in_the_order_of_1x(caplog: pytest.LogCaptureFixture) -> None:
+    tracer = Tracer(Settings({}))
+    tracer.configure(False, "agent", 9, None, True)
+    assert (tracer.enabled, tracer.agent_trace_url) == (False, "https://agent:9")
+    tracer.configure(True, port=8)
+    assert (tracer.enabled, tracer.agent_trace_url) == (True, "https://agent:8")
+    assert caplog.records == []
+    tracer.configure(_Stack())
+    assert "Tracer.configure(enabled=...) cannot be" in caplog.text
+
+
+def test_a_sampler_that_decides_by_itself(tracer: Tracer, caplog: pytest.LogCaptureFixture) -> None:
+    class Mine(RateSampler):
+        def sample(self, span: Span) -> bool:
+            return False
+
+    tracer.configure(sampler=Mine(1.0))
+    assert caplog.messages == [
+        "ddmiddleware: Tracer.configure(sampler=...) calls no method sample: see ddmiddleware.sampler"
+    ]
+
+
 def test_the_rest(tracer: Tracer, agent: RecordingAgent, caplog: pytest.LogCaptureFixture) -> None:
     tracer.configure(enabled=False, appsec_enabled=True, hostname=None)
     with tracer.trace("off"):
@@ -195,6 +217,12 @@ def test_a_tracer_made_with_an_url(agent: RecordingAgent) -> None:
     _two(tracer)
     assert tracer.shutdown()
     assert len(agent.spans) == 2
+
+
+@pytest.mark.parametrize("address", ["localhost:8126", "http://agent:abc"])
+def test_a_tracer_made_with_an_url_that_is_none(address: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert Tracer(address).agent_trace_url == Settings().agent_address
+    assert caplog.text.count(f"DD_TRACE_AGENT_URL cannot be {address!r} (") == 1
 
 
 def test_an_executor_in_place_of_wrapped_functions(tracer: Tracer, agent: RecordingAgent) -> None:

@@ -28,7 +28,11 @@ def test_with_a_trace(agent: RecordingAgent, make_tracer: MakeTracer) -> None:
             "dd.env": "prod",
             "dd.version": "1.2",
         }
-        assert tracer.get_log_correlation_context() == expected
+        found = tracer.get_log_correlation_context()
+        assert found == expected
+        assert {f"dd.{key}": found[key] for key in ("trace_id", "span_id", "service", "env", "version")} == expected
+        with pytest.raises(KeyError):
+            found["dd.user"]
 
 
 @pytest.mark.parametrize("service", [None, "", object(), 3])
