@@ -63,14 +63,17 @@ class Settings:
         return self._sources[name]
 
     def changed(self, **values: Any) -> Settings:
-        """Return a copy with *values* set in code; those that are None stay as they are."""
+        """Return a copy with *values* set in code; those that are None stay as they are, and a bad text is reported."""
         copy = Settings(self.environ)
         copy._values.update(self._values)
         copy._sources.update(self._sources)
         copy.components = self.components
         for name, value in values.items():
-            if value is not None:
-                copy[name] = value
+            try:
+                if value is not None:
+                    copy[name] = _ROWS[name].parse(value) if isinstance(value, str) else value
+            except ValueError as error:
+                warn("%s cannot be %r (%s); it stays as it was", name, _safe(name, value), error)
         return copy
 
     def row(self, name: str) -> Setting:
@@ -121,8 +124,9 @@ class Settings:
                 try:
                     value = parse(text)
                 except ValueError as error:
-                    bad = "***" if row.secret else repr(_safe(name, text))
-                    self._warn(name, f"{name}={bad} is no valid value ({error}); using {row.default!r}")
+                    from ddmiddleware.tracing.settings_text import unread
+
+                    self._warn(name, unread(name, text, error, row))
                     continue
                 if value is not None:
                     self._sources[row.name] = f"environment {name}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ddmiddleware.tracing.settings_values import read_int
+
 
 def port(value: str) -> int:
     """Read a TCP port."""
-    number = int(value)
+    number = read_int(value)
     if not 1 <= number <= 65535:
         raise ValueError("expected a port between 1 and 65535")
     return number

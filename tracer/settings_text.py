@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ddmiddleware.tracing.settings import Settings
+    from ddmiddleware.tracing.settings_row import Setting
 
 _CREDENTIALS = re.compile(r"//[^/\s]*@")
 _SECRET = re.compile(r"_(API_KEY|APP_KEY|HEADERS|TOKEN|PASSWORD|SECRET)$")
 _MASK = "***"
+_TEXT_MAX = 200
 
 
 def shown(settings: Settings, name: str) -> str:
@@ -30,6 +32,16 @@ def masked(name: str, text: str, secret: bool = False) -> str:
     if text and (secret or _SECRET.search(name)):
         return _MASK
     return _CREDENTIALS.sub(f"//{_MASK}@", text)
+
+
+def unread(name: str, text: str, error: ValueError, setting: Setting) -> str:
+    """Return what is said of a *text* that a setting cannot have, and what counts in its place."""
+    default = _plain(setting.default)
+    cut = f"{text[:_TEXT_MAX]}..." if len(text) > _TEXT_MAX else text
+    given = _MASK if setting.secret else repr(masked(name, cut))
+    return f"{name}={given} is no valid value ({str(error)[:_TEXT_MAX]}); " + (
+        "it counts as unset" if default in (None, "", "0") else f"using {default}"
+    )
 
 
 def _plain(value: object) -> str | None:

@@ -35,9 +35,25 @@ def debug_level(value: str) -> bool:
     return level in ("trace", "debug", "verbose")
 
 
+def read_int(value: str) -> int:
+    """Read a whole number; what is none is -1, which is none of ours: the caller says what was expected."""
+    try:
+        return int(value)
+    except ValueError:
+        return -1
+
+
+def read_float(value: str) -> float:
+    """Read a number; what is none is NaN, which is in no range: the caller says what was expected."""
+    try:
+        return float(value)
+    except ValueError:
+        return float("nan")
+
+
 def whole(value: str) -> int:
     """Read a number that is at least 1."""
-    number = int(value)
+    number = read_int(value)
     if number < 1:
         raise ValueError("expected a number of at least 1")
     return number
@@ -45,7 +61,7 @@ def whole(value: str) -> int:
 
 def seconds(value: str) -> float:
     """Read a time in seconds, between 0 and an hour."""
-    number = float(value)
+    number = read_float(value)
     if not 0 <= number <= 3600:
         raise ValueError("expected seconds between 0 and 3600")
     return number
@@ -131,7 +147,7 @@ def statuses(value: str) -> frozenset[int]:
     found: set[int] = set()
     for part in value.split(","):
         first, dash, last = part.strip().partition("-")
-        low, high = int(first), int(last if dash else first)
+        low, high = read_int(first), read_int(last if dash else first)
         if not 100 <= low <= high <= 599:
             raise ValueError("expected statuses between 100 and 599, such as 500-599")
         found.update(range(low, high + 1))
@@ -140,7 +156,7 @@ def statuses(value: str) -> frozenset[int]:
 
 def rate(value: str) -> float:
     """Read a share from 0 to 1."""
-    number = float(value)
+    number = read_float(value)
     if not 0 <= number <= 1:
         raise ValueError("expected a number from 0 to 1")
     return number
@@ -148,7 +164,7 @@ def rate(value: str) -> float:
 
 def limit(value: str) -> float:
     """Read how many there may be; a negative number sets no limit."""
-    number = float(value)
+    number = read_float(value)
     if not abs(number) < float("inf"):
         raise ValueError("expected a number, negative for no limit")
     return number
@@ -248,7 +264,7 @@ def compression(value: str) -> str:
 
 def milliseconds(value: str) -> int:
     """Read a time in milliseconds, between 1 and an hour."""
-    number = int(value)
+    number = read_int(value)
     if not 1 <= number <= 3_600_000:
         raise ValueError("expected milliseconds between 1 and 3600000")
     return number
@@ -261,7 +277,7 @@ def seconds_as_ms(value: str) -> int:
 
 def percent(value: str) -> float:
     """Read a share in per cent, above 0 and up to 100."""
-    number = float(value)
+    number = read_float(value)
     if not 0 < number <= 100:
         raise ValueError("expected a number above 0, up to 100")
     return number
@@ -287,7 +303,7 @@ def extract_behavior(value: str) -> str:
 
 def tags_length(value: str) -> int:
     """Read how long ``x-datadog-tags`` may get; 512 is what its readers take."""
-    number = int(value)
+    number = read_int(value)
     if not 0 <= number <= 512:
         raise ValueError("expected a number between 0 and 512")
     return number
