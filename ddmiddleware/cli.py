@@ -24,6 +24,12 @@ options:
   -h, --help     show this text; ddmiddleware COMMAND --help tells more of a command
 """
 
+_INFO_HELP = """\
+usage: ddmiddleware info
+
+Show what is set, and whether the collector can be reached. The exit status is 0 if it can, else 1.
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
@@ -54,9 +60,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return _doctor.main(rest)
     if command == "info":
-        from ddmiddleware import run
+        from ddmiddleware import _doctor
 
-        return run.main(["--info"])
+        if "-h" in rest or "--help" in rest:
+            print(_INFO_HELP, end="")
+            return 0
+        if rest:
+            print(f"ddmiddleware info: there is no option {rest[0]}; see ddmiddleware info --help", file=sys.stderr)
+            return 2
+        return _doctor.info()
     if command in ("-v", "--version"):
         print(f"ddmiddleware {__version__}")
         return 0

@@ -86,6 +86,13 @@ def test_the_other_command(capsys: pytest.CaptureFixture[str], arguments: tuple[
     assert ("nonsense" in err) is ("nonsense" in arguments)
 
 
+def test_the_help_of_info(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info", "--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: ddmiddleware info\n")
+    assert cli.main(["info", "more"]) == 2
+    assert capsys.readouterr() == ("", "ddmiddleware info: there is no option more; see ddmiddleware info --help\n")
+
+
 def test_the_command_is_traced_and_keeps_arguments_and_status() -> None:
     done = execute(*RUN, PYTHON, "-c", SHOW + "; print(sys.argv[1:]); sys.exit(7)", "--debug", "a b", "")
     assert (done.returncode, done.stdout) == (7, "flask.app True\n['--debug', 'a b', '']\n")
