@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
+from ddmiddleware._header_tags import wanted
 from ddmiddleware.integrations import TABLE, options_of
-from ddmiddleware.tracing import default_settings, parsed, warn
+from ddmiddleware.tracing import default_settings, has_config_in_ddtrace, parsed, warn
 
 # Middleware that is no row of the table.
 _MIDDLEWARE = ("asgi", "wsgi")
@@ -81,7 +82,7 @@ class _Http:
 
     def trace_headers(self, headers: Iterable[str] | Mapping[str, str] | str) -> None:
         """Tag these request and response headers: names, or a mapping of names to tags."""
-        tags = _header_tags(headers)
+        tags = wanted(headers)
         config = self._config
         if isinstance(config, IntegrationConfig):
             config._options.set("header_tags", tags)
@@ -229,8 +230,10 @@ class Config:
         return default_settings.sources()
 
     def __getattr__(self, name: str) -> IntegrationConfig:
-        if name not in TABLE and name not in _MIDDLEWARE:
-            raise AttributeError(f"config has no {name!r}{_nearest(name, self)}")
+        if name not in TABLE and name not in _MIDDLEWARE and name not in self._integrations:
+            if not has_config_in_ddtrace(name):
+                raise AttributeError(f"config has no {name!r}{_nearest(name, self)}")
+            warn("config.%s has no effect: there is no integration of that name", name)
         return self._integrations.setdefault(name, IntegrationConfig(name))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -254,13 +257,6 @@ def _set(name: str, value: Any) -> None:
             warn("%s cannot be %r (%s); it stays as it was", name, value, error)
             return
     default_settings[name] = value
-
-
-def _header_tags(headers: Iterable[str] | Mapping[str, str] | str) -> dict[str, str]:
-    if isinstance(headers, str):
-        headers = (headers,)
-    pairs = headers.items() if isinstance(headers, Mapping) else ((name, "") for name in headers)
-    return {str(name).strip().lower(): str(tag or "").strip() for name, tag in pairs}
 
 
 def _nearest(name: str, owner: Config | IntegrationConfig) -> str:

@@ -20,11 +20,13 @@ _NEVER = frozenset(("authorization", "cookie", "proxy-authorization", "set-cooki
 
 
 def wanted(headers: Iterable[str] | Mapping[str, str] | str) -> dict[str, str]:
-    """Return header names, in lower case, with the tag of each; ``""`` is the usual one."""
-    if isinstance(headers, str):
-        headers = (headers,)
-    pairs = headers.items() if isinstance(headers, Mapping) else ((name, "") for name in headers)
-    return {str(name).strip().lower(): str(tag or "").strip() for name, tag in pairs}
+    """Return header names, in lower case, with the tag of each; ``""`` is the usual one.
+
+    A name may be ``header:tag``, and a text may be a list of them, as in ``DD_TRACE_HEADER_TAGS``.
+    """
+    names = headers.split(",") if isinstance(headers, str) else headers
+    pairs = names.items() if isinstance(names, Mapping) else (str(name).partition(":")[::2] for name in names)
+    return {str(name).strip().lower(): str(tag or "").strip() for name, tag in pairs if str(name).strip()}
 
 
 def tag_request(span: Span, names: Mapping[str, str], source: Any, reader: Reader) -> None:

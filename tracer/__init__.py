@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from ddmiddleware.tracing.samplers import RateByServiceSampler as RateByServiceSampler
     from ddmiddleware.tracing.samplers import RateSampler as RateSampler
     from ddmiddleware.tracing.samplers import SamplingRule as SamplingRule
+    from ddmiddleware.tracing.settings_names import has_config_in_ddtrace as has_config_in_ddtrace
 
 __all__ = [
     "EXTRACTED_HEADERS",
@@ -115,6 +116,7 @@ __all__ = [
     "field_number",
     "forks_wait",
     "guarded",
+    "has_config_in_ddtrace",
     "headers_to_add",
     "inject_headers",
     "loop_meter",
@@ -192,6 +194,7 @@ _LAZY = {
     "RateByServiceSampler": ("samplers", "RateByServiceSampler"),
     "RateSampler": ("samplers", "RateSampler"),
     "SamplingRule": ("samplers", "SamplingRule"),
+    "has_config_in_ddtrace": ("settings_names", "has_config_in_ddtrace"),
 }
 
 

@@ -80,6 +80,11 @@ def sorted_out(environ: Iterable[str], components: Iterable[str]) -> tuple[dict[
     return mistyped, left_out
 
 
+def has_config_in_ddtrace(library: str) -> bool:
+    """Return whether *library* is one that ddtrace traces: ``config.<library>`` is there for it."""
+    return library in _LIBRARIES.split()
+
+
 def _is_of_a_library(name: str) -> bool:
     """Return whether *name* is about a library that ddtrace traces: on or off, or an option of its own."""
     rest = name.removeprefix("DD_").removeprefix("TRACE_").lower()

@@ -164,6 +164,17 @@ def test_headers_of_one_integration(agent: RecordingAgent) -> None:
     assert http_tags(after) == {"team": "blue", "http.query.string": "page=1"}
 
 
+@pytest.mark.parametrize(
+    "headers", ["X-Team:team, X-User", ["X-Team:team", "X-User"], {"X-Team": "team", "x-user": ""}]
+)
+def test_headers_as_they_are_written(headers: Any) -> None:
+    try:
+        config.asgi.http.trace_headers(headers)
+        assert options_of("asgi").header_tags == {"x-team": "team", "x-user": ""}
+    finally:
+        options_of("asgi").set("header_tags", None)
+
+
 def test_headers_and_query_strings_of_asgi(recorder: Recorder) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"X-Answer", b"yes")]})
@@ -229,6 +240,13 @@ def test_every_integration_has_options(name: str) -> None:
     assert "service_name" in options
     assert "nothing" not in options
     assert options.get("nothing", 3) == 3
+
+
+def test_a_library_that_only_ddtrace_traces(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        config.botocore["distributed_tracing"] = False
+        config.botocore.service = "aws"
+    assert caplog.messages == ["ddmiddleware: config.botocore has no effect: there is no integration of that name"]
 
 
 def test_mistyped_names(caplog: pytest.LogCaptureFixture) -> None:

@@ -15,6 +15,7 @@ from ddmiddleware.contrib.django import TraceMiddleware
 from ddmiddleware.contrib.django import patch as patch_django
 from ddmiddleware.contrib.django import unpatch as unpatch_django
 from ddmiddleware.django import options
+from ddmiddleware.integrations import options_of
 from ddmiddleware.tracing import default_settings, default_tracer
 from tests.integrations.recorder import Recorder
 from tests.middleware.django_requests import request, wsgi_app
@@ -84,6 +85,21 @@ def test_the_explicit_middleware_reads_it(recorder: Recorder) -> None:
             "settings.DDMIDDLEWARE['SERVICE'] cannot be {'name': 'books'} (expected no dictionary); it has no effect",
         ),
         ({"xyzzy": 1}, "settings.DDMIDDLEWARE['xyzzy'] is no setting, it has no effect"),
+        (
+            {"DISTRIBUTED_TRACING": "no way"},
+            "settings.DDMIDDLEWARE['DISTRIBUTED_TRACING'] cannot be 'no way' (expected true or false);"
+            " it has no effect",
+        ),
+        (
+            {"SPAN_MODIFIER": "no.such.function"},
+            "settings.DDMIDDLEWARE['SPAN_MODIFIER'] cannot be 'no.such.function' (No module named 'no');"
+            " it has no effect",
+        ),
+        (
+            {"REQUEST_HOOK": 5},
+            "settings.DDMIDDLEWARE['REQUEST_HOOK'] cannot be 5 (expected a function or its dotted name);"
+            " it has no effect",
+        ),
         (["SERVICE"], "settings.DDMIDDLEWARE is no dictionary; it has no effect"),
     ],
 )
@@ -93,6 +109,31 @@ def test_what_is_wrong_is_said_once(caplog: pytest.LogCaptureFixture, given: Any
         ask_wsgi(wsgi_app(), "/users/7")
         ask_wsgi(wsgi_app(), "/users/7")
     assert [record.getMessage() for record in caplog.records] == [f"ddmiddleware: {said}"]
+
+
+def test_the_rest_holds_where_a_hook_is_wrong(recorder: Recorder) -> None:
+    with override_settings(DDMIDDLEWARE={"REQUEST_HOOK": "nowhere", "SERVICE": "books"}, MIDDLEWARE=WITH):
+        ask_wsgi(wsgi_app(), "/users/7")
+    assert [span["service"] for span in recorder.take()] == ["books"]
+
+
+def test_what_code_writes_otherwise_than_the_environment(recorder: Recorder) -> None:
+    given = {
+        "HEADER_TAGS": {"X-Team": "team"},
+        "SAMPLING_RULES": [{"service": "front", "sample_rate": 1}],
+        "DJANGO_SERVICE": "front",
+        "DISTRIBUTED_TRACING": False,
+    }
+    asked = {"HTTP_X_TEAM": "blue", "HTTP_X_DATADOG_TRACE_ID": "7", "HTTP_X_DATADOG_PARENT_ID": "8"}
+    try:
+        with override_settings(DDMIDDLEWARE=given, MIDDLEWARE=WITH):
+            ask_wsgi(wsgi_app(), "/users/7", **asked)
+    finally:
+        for option in ("service", "distributed_tracing"):
+            options_of("django").set(option, None)
+    (span,) = recorder.take()
+    assert (span["service"], span["tags"]["team"], span["parent"]) == ("front", "blue", 0)
+    assert default_settings["DD_TRACE_SAMPLING_RULES"] == given["SAMPLING_RULES"]
 
 
 def test_it_can_switch_everything_off(recorder: Recorder) -> None:
