@@ -70,6 +70,7 @@ class Sampler:
     """Decides on traces: by the user's rules, else by the agent's rates, else it keeps them."""
 
     def __init__(self, settings: Settings) -> None:
+        self._told: object = None  # the rules whose mistakes were reported
         self._rates: dict[str, Share] = {}  # replaced as a whole by the worker's thread
         self.delivered_rate = 1.0  # the share of chunks that the worker did not have to drop of late
         self._configure(settings)
@@ -82,7 +83,9 @@ class Sampler:
             if value:
                 common[key] = value
         self._env = common.get(ENV_KEY, "")
-        rules: list[Rule] = _rules(settings, common)
+        written = settings["DD_TRACE_SAMPLING_RULES"]
+        rules: list[Rule] = _rules(settings, common, written is not self._told)
+        self._told = written
         if rules:
             from ddmiddleware.tracing.limiter import Limiter
 
@@ -150,8 +153,11 @@ def _decided(trace: LocalTrace, priority: int, maker: str, discard: bool = False
     return True
 
 
-def _rules(settings: Settings, common: Mapping[str, str]) -> list[Rule]:
-    """Return the rules in the order in which they are asked; the rate for all traces is the last one."""
+def _rules(settings: Settings, common: Mapping[str, str], tell: bool) -> list[Rule]:
+    """Return the rules in the order in which they are asked; the rate for all traces is the last one.
+
+    *tell* says whether to report those that are wrong.
+    """
     name = "DD_TRACE_SAMPLING_RULES"
     written = settings[name]
     overall = _overall_rate(settings)
@@ -159,7 +165,7 @@ def _rules(settings: Settings, common: Mapping[str, str]) -> list[Rule]:
         return []
     from ddmiddleware.tracing.sampling_rules import Rule, trace_rules
 
-    rules = trace_rules(name, written or [], common)
+    rules = trace_rules(name, written or [], common, tell)
     if overall is not None:
         rules.append(Rule({"sample_rate": overall}, common))
     return rules

@@ -70,13 +70,15 @@ class Rule:
         return wanted.matches(value)
 
 
-def trace_rules(setting: str, written: list[Any], common: Mapping[str, str]) -> list[Rule]:
+def trace_rules(setting: str, written: list[Any], common: Mapping[str, str], tell: bool) -> list[Rule]:
     """Return the rules of *setting* in the order in which they are asked: the first that matches decides."""
-    return sorted(read(setting, written, lambda each: Rule(each, common)), key=lambda rule: rule.place)
+    return sorted(read(setting, written, lambda each: Rule(each, common), tell), key=lambda rule: rule.place)
 
 
-def read(setting: str, written: list[Any], make: Callable[[dict[str, Any]], AnyRule]) -> list[AnyRule]:
-    """Make a rule of each object in *written*; those that are wrong are left out, with one warning for all."""
+def read(
+    setting: str, written: list[Any], make: Callable[[dict[str, Any]], AnyRule], tell: bool = True
+) -> list[AnyRule]:
+    """Make a rule of each object in *written*; those that are wrong are left out, with one warning where *tell* is."""
     rules: list[AnyRule] = []
     problems: list[str] = []
     for number, each in enumerate(written, 1):
@@ -86,7 +88,7 @@ def read(setting: str, written: list[Any], make: Callable[[dict[str, Any]], AnyR
             rules.append(make(each))
         except ValueError as error:
             problems.append(f"rule {number} is left out ({error})")
-    if problems:
+    if problems and tell:
         more = [f"and {len(problems) - _TOLD} more"] if len(problems) > _TOLD else []
         warn("%s: %s", setting, "; ".join(problems[:_TOLD] + more))
     return rules
