@@ -11,7 +11,7 @@ from typing import Any
 
 from ddmiddleware._header_tags import wanted
 from ddmiddleware.integrations import TABLE, options_of
-from ddmiddleware.tracing import default_settings, has_config_in_ddtrace, parsed, warn
+from ddmiddleware.tracing import SETTINGS_TABLE, default_settings, has_config_in_ddtrace, parsed, warn
 
 # Middleware that is no row of the table.
 _MIDDLEWARE = ("asgi", "wsgi")
@@ -21,6 +21,7 @@ _SPELLINGS = {
     "distributed_tracing_enabled": "distributed_tracing",
     "trace_query_string": "query_string",
 }
+_ROWS = frozenset(row.name for row in SETTINGS_TABLE)
 # Options of an integration that makes the spans of two services.
 _SERVICES = {
     ("celery", "producer_service_name"): "celery_producer",
@@ -107,7 +108,8 @@ class IntegrationConfig:
     """The options of one integration, as attributes and as items, also by the spellings that ddtrace's users know.
 
     ``service`` (``service_name``), ``distributed_tracing`` (``distributed_tracing_enabled``), ``trace_query_string``;
-    ``http.trace_headers([...])``. What else is set has no effect: it is reported, and kept for who reads it.
+    ``http.trace_headers([...])``; and its own settings, ``django["instrument_views"]``. What else is set has no effect:
+    it is reported, and kept for who reads it.
     """
 
     __slots__ = ("_options", "_unknown", "http")
@@ -129,6 +131,9 @@ class IntegrationConfig:
             return getattr(self._options, known)
         if option in self._unknown:
             return self._unknown[option]
+        row = self._row(option)
+        if row:
+            return default_settings[row]
         raise AttributeError(f"config.{self._options.name} has no option {option!r}{_nearest(option, self)}")
 
     def __setattr__(self, option: str, value: Any) -> None:
@@ -138,9 +143,16 @@ class IntegrationConfig:
             options_of(service).set("service", value)
         elif known in self._options.NAMES:
             self._options.set(known, value)
+        elif row := self._row(option):
+            _set(row, "" if value is None else value)
         else:
             self._unknown[option] = value
             warn("config.%s has no option %r, it has no effect%s", self._options.name, option, _nearest(option, self))
+
+    def _row(self, option: str) -> str:
+        """Return the setting that an option is, or ``""``: ``instrument_views`` is ``DD_DJANGO_INSTRUMENT_VIEWS``."""
+        row = f"DD_{self._options.name}_{option}".upper()
+        return next((name for name in (row, row.removesuffix("_NAME")) if name in _ROWS), "")
 
     def __getitem__(self, option: str) -> Any:
         try:
@@ -151,7 +163,7 @@ class IntegrationConfig:
     __setitem__ = __setattr__
 
     def __contains__(self, option: str) -> bool:
-        return option in tuple(self) or option in self._unknown
+        return option in tuple(self) or option in self._unknown or bool(self._row(option))
 
     def __iter__(self) -> Iterator[str]:
         return iter((*self._options.NAMES, *_SPELLINGS))

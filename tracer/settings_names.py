@@ -82,7 +82,7 @@ def sorted_out(environ: Iterable[str], components: Iterable[str]) -> tuple[dict[
 
 def has_config_in_ddtrace(library: str) -> bool:
     """Return whether *library* is one that ddtrace traces: ``config.<library>`` is there for it."""
-    return library in _LIBRARIES.split()
+    return library in ("dbapi2", "grpc_server", "psycopg2", *_LIBRARIES.split())
 
 
 def _is_of_a_library(name: str) -> bool:

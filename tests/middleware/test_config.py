@@ -242,6 +242,25 @@ def test_every_integration_has_options(name: str) -> None:
     assert options.get("nothing", 3) == 3
 
 
+def test_settings_of_one_integration() -> None:
+    script = """
+from ddmiddleware import config
+config.django["instrument_databases"] = False
+config.django.cache_service_name = "pages"
+config.django.include_user_name = "yes"
+config.flask.trace_signals = True
+config.flask["instrument_steps"] = "perhaps"
+assert config.django["instrument_databases"] is False and config.django.include_user_name is True
+assert "trace_signals" in config.flask and "trace_signals" not in config.django
+print(*(value for name, value in config.effective().items() if config.sources()[name] == "code"))
+"""
+    out = run("import sys; sys.stderr = sys.stdout\n" + script, AWAY).splitlines()
+    assert out == [
+        "ddmiddleware: DD_FLASK_INSTRUMENT_STEPS cannot be 'perhaps' (expected true or false); it stays as it was",
+        "true false pages true",
+    ]
+
+
 def test_a_library_that_only_ddtrace_traces(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(2):
         config.botocore["distributed_tracing"] = False
