@@ -39,6 +39,20 @@ TABLE.update(
     tornado=Row("tornado.web", "ddmiddleware.tornado"),
 )
 default_settings.components = (TABLE, ("asgi", "wsgi"))
+# Attributes of ddtrace as soon as that is imported; here with their first user.
+_MODULES = (
+    "constants",
+    "context",
+    "ext",
+    "filters",
+    "pin",
+    "propagation",
+    "provider",
+    "sampler",
+    "span",
+    "trace",
+    "version",
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -53,4 +67,8 @@ def __getattr__(name: str) -> Any:
         from ddmiddleware.deprecations import DDTraceDeprecationWarning
 
         return DDTraceDeprecationWarning
+    if name in _MODULES:
+        from importlib import import_module
+
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,7 @@ from typing import Any
 from ddmiddleware.integrations._patching import Integration
 from ddmiddleware.tracing import default_settings, default_tracer, warn
 
-integration = Integration("methods", reports_missing=True)
+integration = Integration("methods", named_by="DD_TRACE_METHODS")
 _named: set[str] = set()
 
 
@@ -25,7 +25,7 @@ def _wrapping(name: str) -> Any:
     def wrapped(original: Any) -> Any:
         if inspect.isroutine(original):
             return default_tracer.wrap(name)(original)
-        warn("%s is no function: it is not traced", name)
+        warn("DD_TRACE_METHODS: %s is no function; it is not traced", name)
         return original
 
     return wrapped

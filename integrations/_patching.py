@@ -41,13 +41,13 @@ class Integration:
         db_system: str = "",
         wire: str | None = None,
         parts: tuple[Integration, ...] = (),
-        reports_missing: bool = False,
+        named_by: str = "",
     ) -> None:
         """*service* is the default name of its spans' service; None means the application's own.
 
         *wire* names what its calls put on the wire (``http``, ``sql``); see _traced.py.
         *parts* are patched and undone along with it; one that several share is undone with the last of them.
-        *reports_missing* says that a path which is not there is a mistake, and not what only some versions have.
+        *named_by* is the setting that names the paths: one that is not there is a mistake then, and reported.
         """
         self.name = name
         self.requires = requires
@@ -64,7 +64,7 @@ class Integration:
         self.replacements: list[Replacement] = []
         self._parts = parts
         self._wholes: set[str] = set()
-        self._reports_missing = reports_missing
+        self._named_by = named_by
         self.events: dict[str, Event] = {}
         self._awaited: set[str] = set()
         self._supported: bool | None = None
@@ -165,8 +165,8 @@ class Integration:
             if replacement.module == module:
                 with guarded:
                     replacement.apply()
-                    if replacement.missing and self._reports_missing:
-                        warn("there is no %s: it is not traced", replacement.path)
+                    if replacement.missing and self._named_by:
+                        warn("%s: there is no %s; it is not traced", self._named_by, replacement.path)
 
     def everything(self) -> tuple[Integration, ...]:
         """Return this integration and its parts."""

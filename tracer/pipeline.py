@@ -73,7 +73,8 @@ class Pipeline:
         kept: list[Span] | None = chunk
         for each in self.filters:
             with guard:
-                kept = each.process_trace(chunk)
+                found = each.process_trace(chunk)
+                kept = None if found is None else list(found)
             if not kept:
                 return []
             chunk = kept

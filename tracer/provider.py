@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from ddmiddleware.tracing.context import ContextProvider
 from ddmiddleware.tracing.span import Span
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
@@ -33,6 +34,9 @@ class BaseContextProvider(ABC):
     def __call__(self) -> Span | Context | None:
         """Return what is active."""
         return self.active()
+
+
+BaseContextProvider.register(ContextProvider)
 
 
 class ProvidedSpan(Span):

@@ -1,5 +1,7 @@
 """Values and keys of tags, under the names of ``ddtrace.ext``."""
 
+import contextlib
+
 __all__ = ["SpanKind", "SpanLinkKind", "SpanTypes"]
 
 
@@ -44,3 +46,13 @@ class SpanLinkKind:
 
     EXECUTED = "executed_by"
     RESUMING = "resuming"
+
+
+def __getattr__(name: str) -> object:
+    """Load ``ext.http`` and the like with their first user, who may have imported no more than this."""
+    from importlib import import_module
+
+    if not name.startswith("_"):
+        with contextlib.suppress(ModuleNotFoundError):
+            return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

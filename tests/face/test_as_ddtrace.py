@@ -179,6 +179,19 @@ def test_names(module: str) -> None:
     assert missing == []
 
 
+def test_modules_are_attributes() -> None:
+    script = """
+import ddmiddleware.as_ddtrace
+import ddtrace
+assert ddtrace.ext.SpanTypes.WEB == "web" and ddtrace.ext.http.URL == "http.url"
+assert ddtrace.constants.ENV_KEY == "env" and ddtrace.filters.TraceFilter is ddtrace.trace.TraceFilter
+assert ddtrace.propagation.http.HTTPPropagator and ddtrace.context.Context and ddtrace.span.Span and ddtrace.sampler
+assert ddtrace.provider.DefaultContextProvider and ddtrace.pin.Pin is ddtrace.Pin and ddtrace.version.get_version()
+assert not hasattr(ddtrace, "nonsense") and not hasattr(ddtrace.ext, "nonsense")
+"""
+    run(script, "http://127.0.0.1:9")
+
+
 def test_no_constant_is_made_up() -> None:
     for name in ("_nonsense", "__path__", "_names_", "NONSENSE", "_"):
         assert not hasattr(constants, name)

@@ -55,7 +55,11 @@ def test_named_functions(tmp_path: Path) -> None:
     for when in ("early", "late"):
         with RecordingAgent() as agent:
             out = run(SCRIPT, agent.url, str(tmp_path), when, **names).splitlines()
-            assert out == ["ddmiddleware: there is no basket:none_such: it is not traced", "3", "False False"]
+            assert out == [
+                "ddmiddleware: DD_TRACE_METHODS: there is no basket:none_such; it is not traced",
+                "3",
+                "False False",
+            ]
             assert plain(agent.spans) == [
                 root("main"),
                 child("basket.total", 2),

@@ -61,6 +61,33 @@ def test_filters(tracer: Tracer, agent: RecordingAgent, options: dict[str, Any])
     assert (span["name"], span["metrics"]) == ("b", CHUNK)
 
 
+@pytest.mark.parametrize("kind", [tuple, iter, lambda spans: (span for span in spans)])
+def test_what_a_filter_returns_need_be_no_list(kind: Any, tracer: Tracer, agent: RecordingAgent) -> None:
+    class Other(TraceFilter):
+        def process_trace(self, trace: list[Span]) -> Any:
+            return kind(trace)
+
+    tracer.configure(trace_processors=[Other()])
+    _two(tracer)
+    tracer.flush()
+    assert plain(agent.spans) == [root("a"), child("b", 2)]
+
+
+def test_a_filter_that_returns_nonsense_leaves_the_spans(
+    tracer: Tracer, agent: RecordingAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "raises", False)
+
+    class Five(TraceFilter):
+        def process_trace(self, trace: list[Span]) -> Any:
+            return 5
+
+    tracer.configure(trace_processors=[Five()])
+    _two(tracer)
+    tracer.flush()
+    assert len(agent.spans) == 2
+
+
 def test_a_filter_that_fails_leaves_the_spans(
     tracer: Tracer, agent: RecordingAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +275,7 @@ def test_a_context_provider(tracer: Tracer, agent: RecordingAgent) -> None:
     provider = _Stack()
     tracer.configure(context_provider=provider)
     assert tracer.context_provider is provider
+    assert isinstance(Tracer(Settings({})).context_provider, BaseContextProvider)
     with tracer.trace("a") as outer:
         assert provider.active() is outer is tracer.current_span()
         with tracer.trace("b"):
