@@ -38,7 +38,7 @@ TABLE.update(
     starlette=Row("starlette.applications", "ddmiddleware.starlette"),
     tornado=Row("tornado.web", "ddmiddleware.tornado"),
 )
-default_settings.components = (TABLE, ("asgi", "wsgi"))
+default_settings.components = (TABLE, ("asgi", "celery_producer", "celery_worker", "wsgi"))
 # Attributes of ddtrace as soon as that is imported; here with their first user.
 _MODULES = (
     "constants",

@@ -40,16 +40,22 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def report(changed: bool = False) -> dict[str, Any]:
-    """Return the settings by lower-case name, or only those that are *changed*, and the names that are none."""
+    """Return the settings by lower-case name, or only those that are *changed*, and the names that are none.
+
+    Those of single integrations are there where the environment has them.
+    """
     values, sources = default_settings.effective(), default_settings.sources()
     helps = {row.name.lower(): row.help for row in SETTINGS_TABLE}
     mistyped, left_out = default_settings.sort_out()
+    settings = {
+        name: {"value": value, "source": sources[name], "help": helps[name]}
+        for name, value in values.items()
+        if not changed or sources[name] not in ("default", "command line")
+    }
+    for name, value in default_settings.of_integrations().items():
+        settings[name.lower()] = {"value": value, "source": f"environment {name}", "help": "Of one integration."}
     return {
-        "settings": {
-            name: {"value": value, "source": sources[name], "help": helps[name]}
-            for name, value in values.items()
-            if not changed or sources[name] not in ("default", "command line")
-        },
+        "settings": settings,
         "mistyped": mistyped,
         "without_effect": left_out,
     }

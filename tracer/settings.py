@@ -103,6 +103,18 @@ class Settings:
 
         return sorted_out(self.environ, {name for names in self.components for name in names})
 
+    def of_integrations(self) -> dict[str, str]:
+        """Return what the environment sets for single integrations, by name; a switch that is none is reported."""
+        from ddmiddleware.tracing.settings_names import of_integrations
+
+        found = of_integrations(self.environ, {name for names in self.components for name in names})
+        services = ("_SERVICE", "_SERVICE_NAME")
+        return {
+            name: text
+            for name in found
+            if (text := self.text(name)) and (name.endswith(services) or self.switch(name) is not None)
+        }
+
     def check(self) -> None:
         """Report, once, the names in the environment that look like settings and are none."""
         if self._checked:

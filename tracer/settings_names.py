@@ -54,6 +54,12 @@ def known(components: Iterable[str]) -> set[str]:
     return names
 
 
+def of_integrations(environ: Iterable[str], components: Iterable[str]) -> list[str]:
+    """Return the names of *environ* that set something of a single integration."""
+    names = {pattern.format(component.upper()) for component in components for pattern in _PATTERNS}
+    return sorted(names.intersection(environ).difference(row.name for row in TABLE))
+
+
 def sorted_out(environ: Iterable[str], components: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """Return the mistyped names of *environ*, each with the setting most like it or ``""``, and those of ddtrace."""
     names = known(components)

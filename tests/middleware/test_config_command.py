@@ -111,6 +111,23 @@ def test_what_is_changed() -> None:
     ]
 
 
+def test_settings_of_single_integrations() -> None:
+    given = {"DD_FLASK_SERVICE": "front", "DD_TRACE_REDIS_ENABLED": "false", "DD_TRACE_OTEL_ENABLED": "true"}
+    done = command(CONFIG, "--changed", **given, DD_REDIS_DISTRIBUTED_TRACING="maybe", DD_CELERY_WORKER_SERVICE="w")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-8:] == [
+        "DD_CELERY_WORKER_SERVICE = w  (environment DD_CELERY_WORKER_SERVICE)",
+        "    Of one integration.",
+        "DD_FLASK_SERVICE = front  (environment DD_FLASK_SERVICE)",
+        "    Of one integration.",
+        "DD_TRACE_OTEL_ENABLED = true  (environment DD_TRACE_OTEL_ENABLED)",
+        "    Of one integration.",
+        "DD_TRACE_REDIS_ENABLED = false  (environment DD_TRACE_REDIS_ENABLED)",
+        "    Of one integration.",
+    ]
+    assert "DD_REDIS_DISTRIBUTED_TRACING='maybe' is no valid value (expected true or false); ignored" in done.stderr
+
+
 @pytest.mark.parametrize("which", [CONFIG, DOCTOR])
 def test_help_and_wrong_use(which: str) -> None:
     assert command(which, "--help").stdout.startswith(f"usage: ddmiddleware {which} [")
