@@ -31,7 +31,11 @@ class Hooks:
         excluded_urls: str | Iterable[str] = (),
         header_tags: Iterable[str] | Mapping[str, str] | str = (),
     ) -> None:
-        """Raise ``re.error`` for what is no regular expression: it stands in the code."""
+        """Raise ``re.error`` for what is no regular expression, TypeError for what is no hook: both stand in code."""
+        given = {"span_modifier": span_modifier, "request_hook": request_hook, "response_hook": response_hook}
+        for name, hook in given.items():
+            if hook is not None and not callable(hook):
+                raise TypeError(f"{name}={hook!r} is no function")
         self._on_request = tuple(hook for hook in (span_modifier, request_hook) if hook is not None)
         self._on_response = response_hook
         patterns = excluded_urls.split(",") if isinstance(excluded_urls, str) else excluded_urls

@@ -46,6 +46,12 @@ def test_hooks(recorder: Recorder, interface: Interface) -> None:
     assert recorder.take() == [span(interface.name, None, "/x", 201, tags={**TAGS, "a": "yes"})]
 
 
+@pytest.mark.parametrize("name", HOOKS)
+def test_what_is_no_function(name: str) -> None:
+    with pytest.raises(TypeError, match=f"{name}='modify' is no function"):
+        wsgi.TraceMiddleware(flask.Flask("shop"), **{name: "modify"})  # type: ignore[arg-type]  # that is the point
+
+
 def test_header_tags_of_one_middleware(recorder: Recorder, interface: Interface) -> None:
     interface.ask(headers=[("X-Team", "blue")], answered=[("X-Answer", "yes")], header_tags=["X-Team", "X-Answer"])
     tags = {"http.request.headers.x-team": "blue", "http.response.headers.x-answer": "yes"}
