@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from ddmiddleware.tracing import __version__
+from ddmiddleware.tracing import __version__, guess_service
 
 _HELP = """\
 usage: ddmiddleware-run [--debug] [--profiling] [--as-ddtrace] COMMAND [ARGUMENT ...]
@@ -63,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not rest:
         print(_HELP, end="", file=sys.stderr)
         return 2
+    command = rest[1:] if os.path.basename(rest[0]).startswith("python") else rest
+    environ["_DDMIDDLEWARE_SERVICE"] = guess_service(command)  # for interpreters whose own command says nothing
     return _replace_process(rest, _with_bootstrap(environ))
 
 

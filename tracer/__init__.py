@@ -25,7 +25,7 @@ from ddmiddleware.tracing.process import (
     service_ended,
     supervising,
 )
-from ddmiddleware.tracing.settings import Settings, parsed
+from ddmiddleware.tracing.settings import Settings, guess_service, parsed
 from ddmiddleware.tracing.settings import settings as default_settings
 from ddmiddleware.tracing.settings_table import TABLE as SETTINGS_TABLE
 from ddmiddleware.tracing.span import Span
@@ -116,6 +116,7 @@ __all__ = [
     "field_number",
     "forks_wait",
     "guarded",
+    "guess_service",
     "has_config_in_ddtrace",
     "headers_to_add",
     "inject_headers",

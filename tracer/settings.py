@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 AGENT_SOCKET = "/var/run/datadog/apm.socket"  # where an agent on this host has one
+_UNNAMED = "unnamed-python-service"
 _ROWS = {row.name: row for row in TABLE}
 # What platforms call the service that they run: AWS Lambda, Cloud Run and Cloud Functions, Azure App Service.
 _PLATFORM = ("AWS_LAMBDA_FUNCTION_NAME", "K_SERVICE", "FUNCTION_NAME", "WEBSITE_SITE_NAME")
@@ -198,7 +199,10 @@ def _service(settings: Settings) -> tuple[str, str]:
         value = settings.environ.get(name, "")
         if value:
             return value, f"environment {name}"
-    return guess_service(sys.argv), "command line"
+    guessed = guess_service(sys.argv)
+    if guessed == _UNNAMED:  # a worker that was spawned, as those of uvicorn and hypercorn are
+        guessed = settings.environ.get("_DDMIDDLEWARE_SERVICE") or _UNNAMED
+    return guessed, "command line"
 
 
 def _env(settings: Settings) -> tuple[str, str]:
@@ -249,7 +253,7 @@ def guess_service(argv: list[str]) -> str:
         program = os.path.basename(os.path.dirname(argv[0]))
     if program.startswith("-"):  # python -c and the like
         program = ""
-    return program.removesuffix(".py") or "unnamed-python-service"
+    return program.removesuffix(".py") or _UNNAMED
 
 
 def parsed(name: str, value: str) -> Any:

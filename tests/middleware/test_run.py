@@ -108,6 +108,27 @@ def test_a_child_interpreter_is_traced() -> None:
     assert execute(*RUN, PYTHON, "-c", child).stdout == "flask.app True\n"
 
 
+def test_a_worker_that_is_spawned_has_the_service_of_the_command(tmp_path: Path) -> None:
+    script = tmp_path / "cafe.py"
+    script.write_text("""
+import multiprocessing
+from ddmiddleware import tracer
+
+def show():
+    print(tracer.service, flush=True)
+
+if __name__ == "__main__":
+    show()
+    worker = multiprocessing.get_context("spawn").Process(target=show)
+    worker.start()
+    worker.join()
+""")
+    done = execute(*RUN, PYTHON, str(script), DD_SERVICE="")
+    assert (done.stdout, done.stderr) == ("cafe\ncafe\n", "")
+    done = execute(*RUN, PYTHON, "-c", "from ddmiddleware import tracer; print(tracer.service)", DD_SERVICE="")
+    assert done.stdout == "unnamed-python-service\n"
+
+
 def test_debug_says_what_is_sent() -> None:
     with RecordingAgent() as agent:
         code = "from ddmiddleware import tracer; tracer.trace('a').finish()"
