@@ -21,6 +21,7 @@ _SPELLINGS = {
     "distributed_tracing_enabled": "distributed_tracing",
     "trace_query_string": "query_string",
 }
+_SWITCHES = ("distributed_tracing", "query_string", "split_by_domain")
 _ROWS = frozenset(row.name for row in SETTINGS_TABLE)
 # Options of an integration that makes the spans of two services.
 _SERVICES = {
@@ -77,9 +78,9 @@ class _Http:
     def trace_query_string(self, on: bool) -> None:
         config = self._config
         if isinstance(config, IntegrationConfig):
-            config._options.set("query_string", on)
+            config.query_string = on
         else:
-            default_settings["DD_TRACE_QUERY_STRING_ENABLED"] = bool(on)
+            _set("DD_TRACE_QUERY_STRING_ENABLED", on)
 
     def trace_headers(self, headers: Iterable[str] | Mapping[str, str] | str) -> None:
         """Tag these request and response headers: names, or a mapping of names to tags."""
@@ -142,7 +143,13 @@ class IntegrationConfig:
         if service:
             options_of(service).set("service", value)
         elif known in self._options.NAMES:
-            self._options.set(known, value)
+            try:
+                if known in _SWITCHES and isinstance(value, str):
+                    value = parsed("DD_TRACE_ENABLED", value)
+            except ValueError as error:
+                warn("config.%s.%s cannot be %r (%s); it stays as it was", self._options.name, option, value, error)
+            else:
+                self._options.set(known, value)
         elif row := self._row(option):
             _set(row, "" if value is None else value)
         else:

@@ -261,6 +261,23 @@ print(*(value for name, value in config.effective().items() if config.sources()[
     ]
 
 
+def test_a_switch_may_be_text(caplog: pytest.LogCaptureFixture) -> None:
+    options = options_of("asgi")
+    try:
+        config.asgi["distributed_tracing"] = "false"
+        config.asgi.http.trace_query_string = "on"
+        assert (options.distributed_tracing, options.query_string) == (False, True)
+        config.asgi.distributed_tracing_enabled = "perhaps"
+        assert options.distributed_tracing is False
+    finally:
+        options.set("distributed_tracing", None)
+        options.set("query_string", None)
+    assert caplog.messages == [
+        "ddmiddleware: config.asgi.distributed_tracing_enabled cannot be 'perhaps' (expected true or false);"
+        " it stays as it was"
+    ]
+
+
 def test_a_library_that_only_ddtrace_traces(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(2):
         config.botocore["distributed_tracing"] = False
