@@ -30,8 +30,8 @@ def _of(name: str, loads: str, imported: bool) -> dict[str, Any]:
     # Its library may not be there, or be something else by its name.
     with guarded, contextlib.suppress(ImportError):
         integration = importlib.import_module(loads).integration
-    parts = [] if integration is None else integration.everything()
-    requires = "" if integration is None else integration.requires
+    parts = () if integration is None else integration.everything()
+    requires = _needed(integration, parts)
     version = installed(requires)
     replacements = [replacement for part in parts for replacement in part.replacements]
     originals = {id(each.original): each.path for each in replacements if each.original is not None}
@@ -53,3 +53,12 @@ def _of(name: str, loads: str, imported: bool) -> dict[str, Any]:
         "missing": [replacement.path for replacement in replacements if replacement.missing],
         "stale": [each._asdict() for each in stale(originals)] if originals else [],
     }
+
+
+def _needed(integration: Integration | None, parts: tuple[Integration, ...]) -> str:
+    """Return what an integration needs: of the libraries that it is for, of one that is too old, or is there at all."""
+    # A part by the integration's own name is the same library in another version, or by another name.
+    needs = [part.requires for part in parts if integration is not None and part.name == integration.name]
+    too_old = [each for each in needs if not meets(installed(each), each)]
+    there = [each for each in needs if installed(each) is not None]
+    return next(iter((*too_old, *there, *needs)), "")

@@ -6,6 +6,9 @@ import re
 
 from ddmiddleware.tracing import warn
 
+# What else brings a library, by another name: the same, compiled beforehand.
+_ALSO = {"psycopg2": ("psycopg2-binary",)}
+
 
 def supported(name: str, requires: str) -> bool:
     """Return whether the installed distribution meets *requires* (``redis>=4.1``; empty for the standard library).
@@ -21,13 +24,20 @@ def supported(name: str, requires: str) -> bool:
 
 
 def installed(requires: str) -> str | None:
-    """Return the version of the distribution that *requires* names, or None where there is none to be found."""
-    if not requires:
-        return None
+    """Return the version of the distribution that *requires* names, or None where there is none to be found.
+
+    It may be installed by another name, or by both: then the newer of them counts.
+    """
+    library = requires.partition(">=")[0]
+    versions = [_version(name) for name in (library, *_ALSO.get(library, ())) if name]
+    return max(versions, key=_release, default=None)
+
+
+def _version(distribution: str) -> str | None:
     from importlib import metadata
 
     try:
-        fields = metadata.metadata(requires.partition(">=")[0])
+        fields = metadata.metadata(distribution)
     except metadata.PackageNotFoundError:
         return None
     versions = fields.get_all("Version")

@@ -15,7 +15,7 @@ import pytest
 
 from ddmiddleware import patch, patch_all, unpatch
 from ddmiddleware.integrations._patching import Integration
-from ddmiddleware.integrations._versions import supported
+from ddmiddleware.integrations._versions import installed, supported
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,26 @@ def test_versions(
     message = f"ddmiddleware: fakelib {version} is not traced: version 2.0 or newer is needed"
     assert [record.getMessage() for record in caplog.records] == ([] if good else [message])
     monkeypatch.delitem(sys.modules, "fakelib")
+
+
+def test_a_library_by_another_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who has psycopg2-binary has psycopg2."""
+    directory = tmp_path / "psycopg2_binary-2.7.7.dist-info"
+    directory.mkdir()
+    (directory / "METADATA").write_text("Metadata-Version: 2.1\nName: psycopg2-binary\nVersion: 2.7.7\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    with caplog.at_level(logging.WARNING, "ddmiddleware"):
+        assert not supported("psycopg", "psycopg2>=2.8")
+        assert supported("psycopg", "psycopg2>=2.7")
+    message = "ddmiddleware: psycopg 2.7.7 is not traced: version 2.8 or newer is needed"
+    assert [record.getMessage() for record in caplog.records] == [message]
+    newer = tmp_path / "psycopg2-2.9.dist-info"
+    newer.mkdir()
+    (newer / "METADATA").write_text("Metadata-Version: 2.1\nName: psycopg2\nVersion: 2.9\n")
+    importlib.invalidate_caches()
+    assert installed("psycopg2>=2.8") == "2.9"
 
 
 def test_what_is_not_installed_counts_as_supported() -> None:

@@ -194,9 +194,10 @@ def test_references_that_were_taken_before(agent_url: str, shop: Path) -> None:
 
 def test_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("raise SystemExit('no database')\n")
-    info = tmp_path / "redis-3.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: redis\nVersion: 3.0\n")
+    for name, version in (("redis", "3.0"), ("psycopg2-binary", "2.7")):
+        info = tmp_path / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     path = f"{tmp_path}:{environment(AWAY)['PYTHONPATH']}"
     done = command(DOCTOR, "broken", "nowhere", cwd=tmp_path, PYTHONPATH=path, DD_SERVCE="x")
     assert done.returncode == 1
@@ -206,6 +207,7 @@ def test_what_is_wrong(tmp_path: Path) -> None:
         "  broken cannot be imported: SystemExit: no database",
         "  nowhere cannot be imported: ModuleNotFoundError: No module named 'nowhere'",
         "  DD_SERVCE is no setting: is it DD_SERVICE?",
+        "  psycopg 2.7 is not traced: psycopg2>=2.8 is needed",
         "  redis 3.0 is not traced: redis>=4.1 is needed",
     ]
     assert "redis: on (default), 3.0, needs redis>=4.1, not imported\n" in done.stdout
