@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 QUERY = {"bool": {"must": [{"match": {"name": "ann"}}, {"terms": {"age": [31, 42]}}]}}
 SHOWN = '{"query": {"bool": {"must": [{"match": {"name": "?"}}, {"terms": {"age": ["?"]}}]}}}'
-
-
-def outcomes(operations: Mapping[str, Callable[[Any], Any]], client: Any) -> dict[str, Any]:
-    """Return what each operation returns, or what it raises and from what."""
-    found = {}
-    for name, operation in operations.items():
-        try:
-            found[name] = operation(client)
-        except Exception as error:
-            shown = repr(error.args).partition(" at 0x")[0]
-            found[name] = (type(error), shown, type(error.__cause__), type(error.__context__))
-    return found
 
 
 def request(port: int, method: str, path: str, status: int | None, **changes: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What statements, commits and rollbacks look like, and what a driver does with us and without."""
+"""What statements, commits and rollbacks look like."""
 
 from __future__ import annotations
 
@@ -71,11 +71,3 @@ def awaited(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
         asyncio.run(test(**fixtures))
 
     return run
-
-
-def outcome(operation: Callable[[], Any]) -> Any:
-    """Return what *operation* gives or raises: the error's type, arguments, cause and context."""
-    try:
-        return operation()
-    except Exception as error:
-        return type(error), error.args, type(error.__cause__), type(error.__context__)

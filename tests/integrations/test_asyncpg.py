@@ -11,6 +11,7 @@ import pytest
 
 from ddmiddleware import patch, unpatch
 from ddmiddleware.tracing import active
+from tests.integrations.likeness import awaited_outcomes, cancelled
 from tests.integrations.recorder import Recorder, failed
 from tests.integrations.sql_spans import Driver, awaited, numbered
 
@@ -151,24 +152,20 @@ OPERATIONS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "copy": lambda c: c.copy_from_query("select 1", output="/dev/null"),
     "copy records": lambda c: c.copy_records_to_table("nonsense", records=[(1,)]),
     "types": lambda c: c.set_type_codec("json", encoder=str, decoder=str, schema="pg_catalog"),
+    "timeout": lambda c: c.fetch("select pg_sleep(5)", timeout=0.05),
+    "out of time": lambda c: asyncio.wait_for(c.fetch("select pg_sleep(1)"), 0.05),
+    "cancelled": lambda c: cancelled(c.fetch("select pg_sleep(1)")),
+    "not harmed": lambda c: c.fetchval("select 1"),
     "closed": lambda c: c.close(),
     "after that": lambda c: c.fetch("select 1"),
 }
 
 
 def test_same_results_with_and_without(driver: Driver) -> None:
-    async def outcomes() -> dict[str, Any]:
-        connection = await connect(driver)
-        found: dict[str, Any] = {}
-        for name, operation in OPERATIONS.items():
-            try:
-                result = await operation(connection)
-                found[name] = [tuple(row) for row in result] if isinstance(result, list) else result
-            except Exception as error:
-                found[name] = (type(error), error.args, type(error.__cause__), type(error.__context__))
-        return found
+    async def found() -> dict[str, Any]:
+        return await awaited_outcomes(OPERATIONS, await connect(driver))
 
     unpatch("asyncpg")
-    without = asyncio.run(outcomes())
+    without = asyncio.run(found())
     patch(asyncpg=True)
-    assert asyncio.run(outcomes()) == without
+    assert asyncio.run(found()) == without

@@ -16,6 +16,7 @@ from ddmiddleware import patch, unpatch
 from ddmiddleware.integrations import Pin
 from ddmiddleware.tracing import active, default_tracer
 from tests.integrations.cassandra_client import connect, query
+from tests.integrations.likeness import outcomes
 from tests.integrations.recorder import Recorder, failed
 from tests.servers.cql import PEOPLE, CqlServer
 
@@ -193,24 +194,17 @@ OPERATIONS: dict[str, Callable[[Session], Any]] = {
     "paging by hand": lambda s: s.execute(THREE, paging_state=s.execute(THREE).paging_state).all(),
     "no more pages": lambda s: s.execute_async(SELECT).start_fetching_next_page(),
     "use": lambda s: s.set_keyspace("shop"),
+    "timeout": lambda s: s.execute("SELECT * FROM slow", timeout=0.05),
 }
 
 
-def test_same_results_with_and_without(session: Session, recorder: Recorder) -> None:
-    def outcomes() -> dict[str, Any]:
-        found = {}
-        for name, operation in OPERATIONS.items():
-            try:
-                found[name] = operation(session)
-            except Exception as error:
-                found[name] = (type(error), repr(error.args), type(error.__cause__), type(error.__context__))
-        return found
-
+def test_same_results_with_and_without(session: Session, server: CqlServer, recorder: Recorder) -> None:
     unpatch("cassandra")
-    without = outcomes()
+    without = outcomes(OPERATIONS, session)
     assert recorder.take() == []
     patch(cassandra=True)
-    assert outcomes() == without
+    assert outcomes(OPERATIONS, session) == without
+    server.released.set()
     assert without["paging by hand"] == [("dan", 64), ("eve", 75)]
     assert len(recorder.take()) >= 12
 

@@ -14,6 +14,7 @@ from celery.beat import ScheduleEntry, Scheduler
 from ddmiddleware import config, patch, unpatch
 from ddmiddleware.integrations import options_of
 from ddmiddleware.tracing import active, default_tracer, guarded
+from tests.integrations.likeness import outcomes
 from tests.integrations.recorder import Recorder, failed
 
 Sent = Callable[[], dict[str, Any]]
@@ -233,23 +234,15 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "call": lambda app: app.tasks["add"](1, 2),
     "expired": lambda app: app.tasks["add"].apply_async((1, 2), expires=10, ignore_result=True).ignored,
     "no name": lambda app: app.send_task(),
+    "timeout": lambda app: app.tasks["add"].apply_async((1, 2), task_id="late").get(timeout=0.05),
 }
 
 
 def test_same_results_with_and_without(app: Any, recorder: Recorder) -> None:
-    def outcomes() -> dict[str, Any]:
-        found = {}
-        for name, operation in OPERATIONS.items():
-            try:
-                found[name] = operation(app)
-            except Exception as error:
-                found[name] = (type(error), str(error), type(error.__cause__), type(error.__context__))
-        return found
-
     unpatch("celery", "kombu")
-    without = outcomes()
+    without = outcomes(OPERATIONS, app)
     assert recorder.take() == []
     patch(celery=True, kombu=True)
     guarded.raises = False  # a call without a name cannot be described
-    assert outcomes() == without
+    assert outcomes(OPERATIONS, app) == without
     recorder.take()

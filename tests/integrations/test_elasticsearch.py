@@ -1,13 +1,12 @@
-"""Elasticsearch and OpenSearch: the real clients, over HTTP."""
+"""Elasticsearch: the real clients, over HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-import opensearchpy
 import pytest
 from elastic_transport import ConnectionError, ConnectionTimeout
 from elasticsearch import ApiError, AsyncElasticsearch, BadRequestError, Elasticsearch, NotFoundError
@@ -15,8 +14,9 @@ from elasticsearch.helpers import bulk
 
 from ddmiddleware import config, patch, patch_all, unpatch
 from ddmiddleware.tracing import active, default_tracer
+from tests.integrations.likeness import awaited_outcomes, cancelled, outcomes
 from tests.integrations.recorder import Recorder, failed
-from tests.integrations.search_spans import QUERY, SHOWN, outcomes, request
+from tests.integrations.search_spans import QUERY, SHOWN, request
 from tests.servers.elastic import ElasticServer
 
 
@@ -136,31 +136,6 @@ def test_every_attempt_carries_the_trace(server: ElasticServer, recorder: Record
     assert sent == [("1", str(span.span_id))] * 3 + [(None, None)]
 
 
-def test_opensearch(recorder: Recorder) -> None:
-    patch(opensearch=True)
-    with (
-        ElasticServer(product=False) as server,
-        opensearchpy.OpenSearch([{"host": "127.0.0.1", "port": server.port}], max_retries=0) as client,
-    ):
-        client.index(index="people", id="ann", body={"name": "ann"})
-        client.search(index="people", body={"query": QUERY}, params={"size": 5})
-        with pytest.raises(opensearchpy.RequestError) as caught:
-            client.search(index="people", body={"query": {"nonsense": {}}})
-        with pytest.raises(opensearchpy.NotFoundError):
-            client.get(index="people", id="7")
-        port = server.port
-    shape: dict[str, Any] = {"component": "opensearch"}
-    index = {"elasticsearch.body": '{"name": "?"}'}
-    search = {"elasticsearch.body": SHOWN, "elasticsearch.params": "size=?", "elasticsearch.took": 3, "db.row_count": 1}
-    error = {"elasticsearch.body": '{"query": {"nonsense": {}}}', **failed(caught.value)}
-    assert recorder.take() == [
-        request(port, "PUT", "/people/_doc/ann", None, resource="PUT /people/_doc/?", tags=index, **shape),
-        request(port, "POST", "/people/_search", None, trace=2, tags=search, **shape),
-        request(port, "POST", "/people/_search", 400, trace=3, error=1, tags=error, **shape),
-        request(port, "GET", "/people/_doc/7", 404, trace=4, resource="GET /people/_doc/?", **shape),
-    ]
-
-
 def test_no_value_leaves(client: Elasticsearch, server: ElasticServer, exported: Recorder) -> None:
     client.index(index="people", document={"name": "hunter2"})
     client.search(index="people", query={"match": {"name": "hunter2"}}, q="hunter2")
@@ -188,6 +163,7 @@ OPERATIONS: dict[str, Callable[[Elasticsearch], Any]] = {
     "drop": lambda c: c.search(index="drop"),
     "not encodable": lambda c: c.index(index="people", document={"a": object}),
     "raw": lambda c: c.perform_request("GET", "/people/_doc/1", headers={"accept": "application/json"}).body,
+    "timeout": lambda c: c.options(request_timeout=0.2).get(index="slow", id="a"),
 }
 
 
@@ -198,6 +174,38 @@ def test_same_results_with_and_without(client: Elasticsearch, server: ElasticSer
     patch(elasticsearch=True)
     assert outcomes(OPERATIONS, client) == without
     assert len(recorder.take()) == len(OPERATIONS)
+
+
+async def body(answer: Awaitable[Any]) -> Any:
+    """Return what can be compared of an answer."""
+    return (await answer).body
+
+
+AWAITED: dict[str, Callable[[AsyncElasticsearch], Awaitable[Any]]] = {
+    "info": lambda c: body(c.info()),
+    "index": lambda c: body(c.index(index="people", id="1", document={"a": 1})),
+    "missing": lambda c: c.get(index="people", id="9"),
+    "search": lambda c: body(c.search(index="people", query={"match_all": {}})),
+    "bad": lambda c: c.search(index="people", query={"nonsense": {}}),
+    "drop": lambda c: c.search(index="drop"),
+    "not encodable": lambda c: c.index(index="people", document={"a": object}),
+    "timeout": lambda c: c.options(request_timeout=0.2).get(index="slow", id="a"),
+    "out of time": lambda c: asyncio.wait_for(c.get(index="slow", id="a"), 0.05),
+    "cancelled": lambda c: cancelled(c.get(index="slow", id="a")),
+    "after that": lambda c: body(c.get(index="people", id="1")),
+}
+
+
+def test_same_results_with_and_without_in_asyncio(server: ElasticServer, recorder: Recorder) -> None:
+    async def found() -> dict[str, Any]:
+        async with AsyncElasticsearch([f"http://127.0.0.1:{server.port}"], max_retries=0) as client:
+            return await awaited_outcomes(AWAITED, client)
+
+    without = asyncio.run(found())
+    assert recorder.take() == []
+    patch(elasticsearch=True)
+    assert asyncio.run(found()) == without
+    assert len(recorder.take()) >= len(AWAITED) - 1
 
 
 def test_warnings_point_at_the_caller(client: Elasticsearch, recorder: Recorder) -> None:

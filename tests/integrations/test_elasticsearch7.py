@@ -11,8 +11,9 @@ import pytest
 
 from ddmiddleware import patch, patch_all, unpatch
 from ddmiddleware.tracing import active, default_tracer
+from tests.integrations.likeness import outcomes
 from tests.integrations.recorder import Recorder, failed
-from tests.integrations.search_spans import QUERY, SHOWN, outcomes, request
+from tests.integrations.search_spans import QUERY, SHOWN, request
 from tests.servers.elastic import ElasticServer
 
 pytestmark = [

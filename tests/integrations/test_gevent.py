@@ -92,11 +92,138 @@ with default_tracer.trace("work"):
 pool.shutdown()
 print("ok")
 """
+LIKENESS = """
+import gevent
+from gevent import monkey
+from gevent.pool import Group, Pool
+from gevent.threadpool import ThreadPool, ThreadPoolExecutor
+from ddmiddleware.tracing import active, default_tracer, guarded
+from tests.integrations.likeness import outcomes, raised
+guarded.raises = True
+default_tracer.export = lambda chunk, trace: None
+gevent.get_hub().exception_stream = None  # which tells of greenlets that fail
+
+def caused():
+    try:
+        {}["missing"]
+    except KeyError as error:
+        raise OSError(5, "theirs") from error
+
+def stopped(use):
+    greenlet = gevent.spawn(gevent.sleep, 10)
+    gevent.sleep(0)
+    try:
+        return use(greenlet), greenlet.dead, greenlet.successful(), raised(greenlet.exception)
+    finally:
+        greenlet.kill()
+
+def linked():
+    found = []
+    greenlet = gevent.Greenlet(caused)
+    greenlet.link(lambda ended: found.append(ended is greenlet))
+    greenlet.link_exception(lambda ended: found.append(raised(ended.exception)))
+    greenlet.start()
+    gevent.wait([greenlet])
+    gevent.sleep(0)
+    return found
+
+def busy(use):
+    pool, gate = ThreadPool(1), monkey.get_original("_thread", "allocate_lock")()
+    gate.acquire()
+    job = pool.spawn(lambda: (gate.acquire(), gate.release()))
+    try:
+        return use(job)
+    finally:
+        gate.release()
+        job.get()
+        pool.kill()
+
+def full():
+    pool = Pool(1)
+    pool.spawn(gevent.sleep, 0.01)
+    return pool.full(), pool.wait_available(), pool.join()
+
+def killed():
+    group = Group()
+    greenlet = group.spawn(gevent.sleep, 10)
+    gevent.sleep(0)
+    return group.kill(), len(group), greenlet.dead, raised(greenlet.exception)
+
+class Own(gevent.Greenlet):
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+    def _run(self):
+        return 1 // self.number
+
+def started(greenlet):
+    greenlet.start()
+    return greenlet.get()
+
+OPERATIONS = {
+    "value": lambda: gevent.spawn(pow, 2, 3).get(),
+    "keywords": lambda: gevent.spawn(dict, self=1, func=2, parent=3).get(),
+    "later": lambda: gevent.spawn_later(0, pow, 2, 3).get(),
+    "subclass": lambda: started(Own(1)),
+    "subclass that fails": lambda: started(Own(0)),
+    "error": lambda: gevent.spawn(caused).get(),
+    "wrong arguments": lambda: gevent.spawn(pow).get(),
+    "not callable": lambda: gevent.spawn(3).get(),
+    "nothing": lambda: gevent.spawn().get(),
+    "linked": linked,
+    "killed": lambda: stopped(lambda greenlet: greenlet.kill()),
+    "killed by an error": lambda: stopped(lambda greenlet: greenlet.kill(ValueError("x"))),
+    "timeout": lambda: stopped(lambda greenlet: greenlet.get(timeout=0.01)),
+    "timeout within": lambda: gevent.with_timeout(0.01, gevent.sleep, 10, timeout_value="late"),
+    "started twice": lambda: (lambda greenlet: (greenlet.start(), greenlet.start(), greenlet.get()))(Own(1)),
+    "pool": lambda: Pool(2).map(abs, [-1, 2]),
+    "pool that fails": lambda: Pool(2).map(lambda n: 1 // n, [1, 0]),
+    "unordered": lambda: sorted(Pool(2).imap_unordered(abs, [-1, 2])),
+    "full": full,
+    "group": lambda: Group().apply(caused),
+    "group that is killed": killed,
+    "all": lambda: [each.value for each in gevent.joinall([gevent.spawn(abs, -1), gevent.spawn(caused)])],
+    "all or error": lambda: gevent.joinall([gevent.spawn(caused)], raise_error=True),
+    "thread": lambda: ThreadPool(1).apply(pow, (2, 3)),
+    "thread with keywords": lambda: ThreadPool(1).spawn(dict, parent=1, job=2).get(),
+    "thread that fails": lambda: ThreadPool(1).apply(caused),
+    "thread of nothing": lambda: ThreadPool(1).spawn(),
+    "thread not callable": lambda: ThreadPool(1).spawn(3).get(),
+    "threads": lambda: ThreadPool(2).map(abs, [-1, 2]),
+    "thread that is late": lambda: busy(lambda job: job.get(timeout=0.01)),
+    "executor": lambda: ThreadPoolExecutor(1).submit(pow, 2, 3).result(),
+    "executor that fails": lambda: ThreadPoolExecutor(1).submit(caused).result(),
+}
+
+def found():
+    with default_tracer.trace("work") as work:
+        # gevent's timeouts are no Exception, for nobody shall catch them by accident.
+        result = outcomes({name: lambda run=run: timed(run) for name, run in OPERATIONS.items()})
+        assert active.get() is work
+    return result
+
+def timed(run):
+    try:
+        return run()
+    except (gevent.Timeout, gevent.GreenletExit) as error:
+        return raised(error)
+
+unpatch()
+without = found()
+patch_all()
+with_us = found()
+for name, result in without.items():
+    assert with_us[name] == result, (name, result, with_us[name])
+assert sum(isinstance(result, tuple) for result in without.values()) > 12, without
+unpatch()
+print("ok")
+"""
 
 
+@pytest.mark.parametrize("code", [CARRIED, LIKENESS], ids=["what is started under a span", "with and without us"])
 @pytest.mark.parametrize("order", ORDERS)
-def test_what_is_started_under_a_span(order: str, root: Path) -> None:
-    code = "\n".join(["import sys", *ORDERS[order]]) + CARRIED
+def test_greenlets(order: str, code: str, root: Path) -> None:
+    code = "\n".join(["import sys", *ORDERS[order]]) + code
     environ = {**os.environ, "PYTHONPATH": str(root), "DD_TRACE_AGENT_URL": "http://127.0.0.1:9"}
     command = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)

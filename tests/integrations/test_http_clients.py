@@ -14,6 +14,7 @@ import requests
 from ddmiddleware import patch, unpatch
 from ddmiddleware.tracing import active, default_settings, default_tracer
 from tests.integrations.http_calls import DROPPED, FOLLOWING, LIBRARIES, PATCHES, REFUSED, TIMED_OUT, Client, statuses
+from tests.integrations.likeness import raised
 from tests.integrations.recorder import Recorder, failed
 from tests.integrations.servers import HttpServer, free_port
 
@@ -251,6 +252,7 @@ OPERATIONS: dict[str, Callable[[Client, HttpServer], Any]] = {
     "redirects": lambda client, server: client.get(f"{server.url}/redirect/2"),
     "no redirect": lambda client, server: client.get(f"{server.url}/redirect/2", allow_redirects=False),
     "dropped": lambda client, server: client.get(f"{server.url}/drop"),
+    "timeout": lambda client, server: client.get(f"{server.url}/slow", timeout=0.1),
     "refused": lambda client, server: client.get("http://127.0.0.1:1/"),
     "no scheme": lambda client, server: client.get("127.0.0.1/ok"),
     "bad scheme": lambda client, server: client.get("ftp://127.0.0.1/ok"),
@@ -266,8 +268,7 @@ def test_same_results_with_and_without(client: Client, http_server: HttpServer, 
         try:
             response = operation(client, http_server)
         except Exception as error:
-            text = re.sub("0x[0-9a-f]+", "0x", str(error))
-            return type(error), text, type(error.__cause__), type(error.__context__)
+            return raised(error)
         return response.status_code, response.text, sorted(response.headers), statuses(response), str(response.url)
 
     unpatch()

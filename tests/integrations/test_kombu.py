@@ -14,6 +14,7 @@ from ddmiddleware.integrations import _messages
 from ddmiddleware.integrations._patching import Integration
 from ddmiddleware.tracing import active, default_tracer, guarded
 from tests.integrations.kombu_messages import message, names, pulled, queue_of, received
+from tests.integrations.likeness import outcomes
 from tests.integrations.rabbit_server import RabbitServer
 from tests.integrations.recorder import Recorder, failed
 
@@ -165,24 +166,17 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "not bound": lambda c: queue_of(c).get(),
     "wrong option": lambda c: queue_of(c)(c.default_channel).get(nonsense=1),
     "empty": lambda c: c.SimpleQueue("empty").get(block=False),
+    "timeout": lambda c: c.SimpleQueue("empty").get(timeout=0.05),
+    "nothing to drain": lambda c: c.drain_events(timeout=0.05),
 }
 
 
 def test_same_results_with_and_without(memory: Any, recorder: Recorder) -> None:
     guarded.raises = False  # what is no message cannot be described
 
-    def outcomes() -> dict[str, Any]:
-        found = {}
-        for name, operation in OPERATIONS.items():
-            try:
-                found[name] = operation(memory)
-            except Exception as error:
-                found[name] = (type(error), str(error), type(error.__cause__), type(error.__context__))
-        return found
-
     unpatch("kombu")
-    without = outcomes()
+    without = outcomes(OPERATIONS, memory)
     assert recorder.take() == []
     patch(kombu=True)
-    assert outcomes() == without
+    assert outcomes(OPERATIONS, memory) == without
     recorder.take()

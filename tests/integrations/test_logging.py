@@ -8,13 +8,14 @@ import logging.config
 import logging.handlers
 import pickle
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from ddmiddleware import patch, unpatch
 from ddmiddleware.tracing import Span, default_settings, default_tracer
+from tests.integrations.likeness import outcomes
 from tests.integrations.recorder import Recorder
 
 FORMATS = {
@@ -167,3 +168,88 @@ def test_switched_off_by_its_setting() -> None:
     before = vars(logging.Logger)["makeRecord"], vars(logging.PercentStyle)["format"]
     patch(logging=True)
     assert (vars(logging.Logger)["makeRecord"], vars(logging.PercentStyle)["format"]) == before
+
+
+class Kept(logging.Handler):
+    """A handler that keeps what is printed, and lets errors through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines += self.format(record).splitlines()
+
+
+def caught(logger: logging.Logger) -> None:
+    try:
+        {}["missing"]
+    except KeyError:
+        logger.exception("hello")
+
+
+def refused(logger: logging.Logger) -> None:
+    def fail(*_args: Any, **_fields: Any) -> Any:
+        raise LookupError("theirs")
+
+    logging.setLogRecordFactory(fail)
+    try:
+        logger.warning("hello")
+    finally:
+        logging.setLogRecordFactory(logging.LogRecord)
+
+
+def fields(record: logging.LogRecord) -> list[str]:
+    return sorted(name for name in vars(record) if not name.startswith("dd."))
+
+
+LOGGED: dict[str, Callable[[Any], Any]] = {
+    "text": lambda log: log.warning("hello"),
+    "arguments": lambda log: log.warning("%s %(a)s", {"a": 1}),
+    "a dictionary": lambda log: log.warning("%(a)s", {"a": 1}),
+    "wrong arguments": lambda log: log.warning("%d", "x"),
+    "too many": lambda log: log.warning("hello", 1),
+    "own fields": lambda log: log.warning("hello", extra={"added": 1}),
+    "fields that are taken": lambda log: log.warning("hello", extra={"message": 1}),
+    "no fields": lambda log: log.warning("hello", extra=3),
+    "exception": caught,
+    "exception by hand": lambda log: log.error("hello", exc_info=ValueError("theirs")),
+    "not wanted": lambda log: log.debug("hello"),
+    "no level": lambda log: log.log("high", "hello"),
+    "wrong keyword": lambda log: log.warning("hello", nonsense=1),
+    "no text": lambda log: log.warning(),
+    "an object": lambda log: log.warning([1]),
+    "adapter": lambda log: logging.LoggerAdapter(log, {"added": 1}).warning("hello"),
+    "filter": lambda log: (log.addFilter(lambda _: False), log.warning("hello"), log.filters.clear()),
+    "a record": lambda log: fields(log.makeRecord("shop", 30, "file", 1, "hello", (), None)),
+    "no record": lambda log: log.makeRecord(),
+    "made by hand": lambda log: log.handle(logging.makeLogRecord({"msg": "made", "levelno": 30})),
+    "a factory that fails": refused,
+    "pickled": lambda log: pickle.loads(pickle.dumps(log.makeRecord("s", 30, "f", 1, "%d", (1,), None))).getMessage(),
+}
+# The second have a field that most records lack.
+PLAIN = {
+    "%": ("%(levelname)s %(message)s %(funcName)s", "%(message)s %(added)s"),
+    "{": ("{levelname} {message} {funcName}", "{message} {added}"),
+    "$": ("$levelname ${message} $funcName", "$message $added"),
+}
+
+
+@pytest.mark.parametrize("style", sorted(PLAIN))
+@pytest.mark.parametrize("number", [0, 1])
+def test_same_results_with_and_without(style: Any, number: int) -> None:
+    """Also what is printed, and what a field that is not there raises."""
+
+    def found() -> tuple[dict[str, Any], list[str]]:
+        logger, kept = logging.Logger("shop", logging.INFO), Kept()
+        kept.setFormatter(logging.Formatter(PLAIN[style][number], style=style))
+        logger.addHandler(kept)
+        with default_tracer.trace("work"):
+            return outcomes(LOGGED, logger), kept.lines
+
+    unpatch("logging")
+    without = found()
+    patch(logging=True)
+    assert found() == without
+    assert (len(without[1]) > 12) is not bool(number)
+    assert "hello 1" in without[1] or not number

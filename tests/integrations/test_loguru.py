@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from loguru import logger
 
 from ddmiddleware import patch, unpatch
 from ddmiddleware.tracing import Span, default_settings, default_tracer
+from tests.integrations.likeness import outcomes
 from tests.integrations.recorder import Recorder
 
 FORMAT = "{message} {extra[dd.service]} {extra[dd.trace_id]} {extra[dd.span_id]} {extra[dd.env]}|{extra[dd.version]}"
@@ -165,3 +166,68 @@ def test_switched_off_by_its_setting() -> None:
     patch(loguru=True)
     assert vars(Handler)["emit"] is before
     assert "patcher" not in vars(Core)
+
+
+def caught(log: Any) -> None:
+    with log.catch(ZeroDivisionError, reraise=True):
+        1 // 0  # noqa: B018 - it is to fail
+
+
+def failing(log: Any, message: str) -> None:
+    def sink(_text: str) -> None:
+        raise OSError(5, "theirs") from LookupError("first")
+
+    number = log.add(sink, catch=False, format="{message}")
+    try:
+        log.info(message)
+    finally:
+        log.remove(number)
+
+
+OPERATIONS: dict[str, Callable[[Any], Any]] = {
+    "text": lambda log: log.info("hello"),
+    "arguments": lambda log: log.info("{} {a}", 1, a=2),
+    "missing arguments": lambda log: log.info("{} {}", 1),
+    "bound": lambda log: log.bind(a=1).info("hello"),
+    "extra": lambda log: log.bind(a=1).patch(lambda record: record["extra"].update(b=2)).info("hello"),
+    "a patcher that fails": lambda log: log.patch(lambda record: record["nonsense"]).info("hello"),
+    "lazy": lambda log: log.opt(lazy=True).info("{}", lambda: 1),
+    "lazy that fails": lambda log: log.opt(lazy=True).info("{}", lambda: 1 // 0),
+    "caught": caught,
+    "no such level": lambda log: log.log("NONSENSE", "hello"),
+    "by number": lambda log: log.log(35, "hello"),
+    "no text": lambda log: log.info(),
+    "a sink that fails": lambda log: failing(log, "hello"),
+    "no such sink": lambda log: log.remove(99),
+    "a sink of nonsense": lambda log: log.add(3),
+    "context": lambda log: within(log),
+}
+
+
+def within(log: Any) -> None:
+    with log.contextualize(a=1):
+        log.info("hello")
+
+
+def test_same_results_with_and_without() -> None:
+    """Also what sinks get, but for what is ours."""
+    written: list[Any] = []
+
+    def sink(message: Any) -> None:
+        extra = {name: value for name, value in message.record["extra"].items() if not name.startswith("dd.")}
+        written.append((str(message), extra))
+
+    def found() -> tuple[dict[str, Any], list[Any]]:
+        written.clear()
+        options = {"catch": False, "backtrace": False, "diagnose": False}
+        number = logger.add(sink, format="{level} {message} {function}", **options)
+        with default_tracer.trace("work"):
+            results = outcomes(OPERATIONS, logger)
+        logger.remove(number)
+        return results, [*written]
+
+    unpatch("loguru")
+    without = found()
+    assert len(without[1]) >= 9
+    patch(loguru=True)
+    assert found() == without

@@ -14,6 +14,7 @@ from pymemcache.client.hash import HashClient
 from ddmiddleware import patch, unpatch
 from ddmiddleware.tracing import active, default_tracer
 from tests.integrations.examples_stores import ABSENT
+from tests.integrations.likeness import outcomes
 from tests.integrations.recorder import Recorder, failed
 from tests.integrations.servers import free_port
 
@@ -167,19 +168,13 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
 
 
 def test_same_results_with_and_without(client: Any, library: str, recorder: Recorder) -> None:
-    def outcomes() -> dict[str, Any]:
+    def found() -> dict[str, Any]:
         client.flush_all()
-        found = {}
-        for name, operation in OPERATIONS.items():
-            try:
-                found[name] = operation(client)
-            except Exception as error:
-                found[name] = (type(error), repr(error.args), type(error.__cause__), type(error.__context__))
-        return found
+        return outcomes(OPERATIONS, client)
 
     unpatch(library)
-    without = outcomes()
+    without = found()
     assert recorder.take() == []
     patch(**{library: True})
-    assert outcomes() == without
+    assert found() == without
     assert len(recorder.take()) > len(OPERATIONS)

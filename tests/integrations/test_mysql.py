@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from ddmiddleware import patch, unpatch
+from tests.integrations.likeness import outcome, outcomes
 from tests.integrations.mysql_drivers import LIBRARIES, Library
 from tests.integrations.recorder import Recorder, failed
-from tests.integrations.sql_spans import Driver, numbered, outcome
+from tests.integrations.sql_spans import Driver, numbered
 
 # The connector makes what it warns of itself.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -161,15 +162,15 @@ OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
 
 @pytest.mark.usefixtures("connection")  # makes the table
 def test_same_results_with_and_without(library: Library, mariadb_port: int) -> None:
-    def outcomes() -> dict[str, Any]:
+    def found() -> dict[str, Any]:
         connection = library.connect(mariadb_port)
         cursor = connection.cursor()
-        found = {name: outcome(lambda run=run: run(connection, cursor)) for name, run in OPERATIONS.items()}  # type: ignore[misc]
+        results = outcomes(OPERATIONS, connection, cursor)
         with contextlib.suppress(Exception):
             connection.close()
-        return found
+        return results
 
     unpatch()
-    without = outcomes()
+    without = found()
     patch(**{library.name: True})
-    assert outcomes() == without
+    assert found() == without

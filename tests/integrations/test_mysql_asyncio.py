@@ -13,6 +13,7 @@ import pytest
 
 from ddmiddleware import patch, unpatch
 from ddmiddleware.tracing import active
+from tests.integrations.likeness import awaited_outcomes, cancelled
 from tests.integrations.recorder import Recorder, failed
 from tests.integrations.sql_spans import Driver, awaited, numbered
 
@@ -95,7 +96,10 @@ OPERATIONS: dict[str, Callable[[Any, Any], Awaitable[Any]]] = {
     "many of nothing": lambda _, c: c.executemany("insert into u values (%s)", []),
     "no such procedure": lambda _, c: c.callproc("nonsense"),
     "rolling back": lambda conn, _: conn.rollback(),
+    "timeout": lambda _, c: c.execute("set statement max_statement_time = 0.01 for select sleep(5)"),
     "a closed cursor": lambda _, c: closed(c),
+    "cancelled": lambda conn, _: cancelled(conn.query("select sleep(5)")),
+    "after that": lambda conn, _: conn.query("select 1"),
 }
 
 
@@ -106,21 +110,14 @@ async def closed(cursor: Any) -> None:
 
 
 def test_same_results_with_and_without(driver: Driver) -> None:
-    async def outcomes() -> dict[str, Any]:
-        found: dict[str, Any] = {}
+    async def found() -> dict[str, Any]:
         async with await connect(driver) as connection:
-            cursor = await connection.cursor()
-            for name, operation in OPERATIONS.items():
-                try:
-                    found[name] = await operation(connection, cursor)
-                except Exception as error:
-                    found[name] = (type(error), error.args, type(error.__cause__), type(error.__context__))
-        return found
+            return await awaited_outcomes(OPERATIONS, connection, await connection.cursor())
 
     unpatch("aiomysql")
-    without = asyncio.run(outcomes())
+    without = asyncio.run(found())
     patch(aiomysql=True)
-    assert asyncio.run(outcomes()) == without
+    assert asyncio.run(found()) == without
 
 
 @awaited

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -15,8 +15,9 @@ from psycopg import errors, rows, sql
 from ddmiddleware import patch, unpatch
 from ddmiddleware.tracing import active
 from tests.integrations import sql_spans
+from tests.integrations.likeness import awaited_outcomes, outcomes
 from tests.integrations.recorder import Recorder, failed
-from tests.integrations.sql_spans import Driver, awaited, numbered, outcome
+from tests.integrations.sql_spans import Driver, awaited, numbered
 
 
 @pytest.fixture(name="driver")
@@ -178,15 +179,15 @@ def committed_within(connection: Any) -> None:
 
 
 def test_same_results_with_and_without(driver: Driver) -> None:
-    def outcomes() -> dict[str, Any]:
+    def found() -> dict[str, Any]:
         connection = psycopg.connect(**options(driver))
         cursor = connection.cursor()
-        return {name: outcome(lambda run=run: run(connection, cursor)) for name, run in OPERATIONS.items()}  # type: ignore[misc]
+        return outcomes(OPERATIONS, connection, cursor)
 
     unpatch("psycopg")
-    without = outcomes()
+    without = found()
     patch(psycopg=True)
-    assert outcomes() == without
+    assert found() == without
 
 
 async def connect(driver: Driver) -> Any:
@@ -258,3 +259,44 @@ async def test_a_pool_awaited(driver: Driver, recorder: Recorder) -> None:
         await connection.commit()
         await pool.putconn(connection)
     assert recorder.names() == ["postgres.query", "psycopg.connection.commit"]
+
+
+AWAITED: dict[str, Callable[[Any, Driver], Awaitable[Any]]] = {
+    "rows": lambda conn, _: fetched(conn.execute("select 1, %s::text", ("a",))),
+    "nothing": lambda conn, _: conn.execute(),
+    "syntax": lambda conn, _: conn.execute("selec"),
+    "a failed transaction": lambda conn, _: conn.execute("select 1"),
+    "rolling back": lambda conn, _: conn.rollback(),
+    "missing parameters": lambda conn, _: conn.execute("select %s, %s", (1,)),
+    "no many": lambda conn, _: conn.cursor().executemany("select 1", None),
+    "timeout": lambda conn, _: conn.execute("set statement_timeout = 10; select pg_sleep(5)"),
+    "after that": lambda conn, _: conn.rollback(),
+    "cancelled": lambda conn, driver: cancelled_asleep(conn, driver),
+    "commit": lambda conn, _: conn.commit(),
+    "commit with arguments": lambda conn, _: conn.commit(1),
+    "closed": lambda conn, _: conn.close(),
+    "a closed connection": lambda conn, _: conn.execute("select 1"),
+}
+
+
+async def fetched(cursor: Awaitable[Any]) -> Any:
+    """Return the rows of a cursor that is awaited."""
+    return await (await cursor).fetchall()
+
+
+async def cancelled_asleep(connection: Any, driver: Driver) -> Any:
+    """Cancel a statement that runs: what is sent to cancel it may be ahead of one that does not yet."""
+    task = asyncio.create_task(connection.execute("select pg_sleep(10)"))
+    await sleeping(driver)
+    task.cancel()
+    return await task
+
+
+def test_same_results_with_and_without_when_awaited(driver: Driver) -> None:
+    async def found() -> dict[str, Any]:
+        return await awaited_outcomes(AWAITED, await connect(driver), driver)
+
+    unpatch("psycopg")
+    without = asyncio.run(found())
+    patch(psycopg=True)
+    assert asyncio.run(found()) == without

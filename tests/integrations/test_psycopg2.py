@@ -16,8 +16,9 @@ import pytest
 from psycopg2 import errors, extensions, extras, pool, sql
 
 from ddmiddleware import patch, unpatch
+from tests.integrations.likeness import outcome, outcomes
 from tests.integrations.recorder import Recorder, failed
-from tests.integrations.sql_spans import Driver, numbered, outcome, psycopg
+from tests.integrations.sql_spans import Driver, numbered, psycopg
 
 
 @pytest.fixture(name="driver")
@@ -294,15 +295,15 @@ def copied(cursor: Any) -> str:
 
 
 def test_same_results_with_and_without(driver: Driver) -> None:
-    def outcomes() -> dict[str, Any]:
+    def found() -> dict[str, Any]:
         connection = connect(driver)
         cursor = connection.cursor()
-        return {name: outcome(lambda run=run: run(connection, cursor)) for name, run in OPERATIONS.items()}  # type: ignore[misc]
+        return outcomes(OPERATIONS, connection, cursor)
 
     unpatch("psycopg")
-    without = outcomes()
+    without = found()
     patch(psycopg=True)
-    assert outcomes() == without
+    assert found() == without
 
 
 def test_connecting_fails_as_before() -> None:

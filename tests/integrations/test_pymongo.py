@@ -13,6 +13,7 @@ from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, Net
 
 from ddmiddleware import patch, unpatch
 from ddmiddleware.tracing import active, default_tracer
+from tests.integrations.likeness import outcomes
 from tests.integrations.recorder import Recorder, failed
 from tests.servers.mongo import MongoServer
 
@@ -211,24 +212,22 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "unknown": lambda p: p.database.command("nonsense"),
     "fails": lambda p: p.database.fails.find_one({}),
     "closes": lambda p: p.database.closes.find_one({}),
-    "not encodable": lambda p: p.insert_one({"a": object()}),
+    "not encodable": lambda p: p.insert_one({"_id": 12, "a": object()}),
+    "timeout": lambda p: late(p.database.client),
 }
 
 
-def test_same_results_with_and_without(client: MongoClient[Any], server: MongoServer, recorder: Recorder) -> None:
-    def outcomes() -> dict[str, Any]:
-        found = {}
-        for name, operation in OPERATIONS.items():
-            try:
-                found[name] = operation(client.shop.people)
-            except Exception as error:
-                shown = repr(error.args).replace(hex(id(error)), "")
-                found[name] = (type(error), shown.partition(" object at")[0], type(error.__cause__))
-        return found
+def late(client: MongoClient[Any]) -> None:
+    """Wait longer than a client does."""
+    host, port = client.address or ("", 0)
+    with MongoClient(host, port, retryReads=False, socketTimeoutMS=200) as hasty:
+        hasty.shop.slow.find_one()
 
+
+def test_same_results_with_and_without(client: MongoClient[Any], recorder: Recorder) -> None:
     unpatch("pymongo")
-    without = outcomes()
+    without = outcomes(OPERATIONS, client.shop.people)
     assert recorder.take() == []
     patch(pymongo=True)
-    assert outcomes() == without
+    assert outcomes(OPERATIONS, client.shop.people) == without
     assert len(recorder.take()) >= 11

@@ -15,6 +15,7 @@ from redis.retry import Retry
 
 from ddmiddleware import patch, unpatch
 from ddmiddleware.tracing import active, default_tracer
+from tests.integrations.likeness import outcomes
 from tests.integrations.recorder import Recorder, failed
 from tests.integrations.redis_spans import command
 from tests.integrations.servers import free_port
@@ -166,6 +167,7 @@ def test_timeout(redis_port: int, recorder: Recorder) -> None:
     assert active.get() is None
 
 
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # which redis 4 leaves to the collector
 def test_defaults_of_a_url(recorder: Recorder) -> None:
     """What is not said is what the client means by that."""
     for url in ("redis://localhost", "unix:///tmp/no-such-socket?db=2"):
@@ -209,25 +211,28 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "zset": lambda r: (r.zadd("z", {"a": 1}), r.zrange("z", 0, -1, withscores=True)),
     "iteration": lambda r: sorted(r.scan_iter()),
     "lock": lambda r: r.lock("l", timeout=1).acquire(blocking=False),
+    "timeout": lambda r: late(r),
 }
 
 
+def late(client: Any) -> None:
+    """Wait longer than a client does."""
+    port = client.connection_pool.connection_kwargs["port"]
+    hasty = redis.Redis(host="127.0.0.1", port=port, socket_timeout=0.2, retry=Retry(NoBackoff(), 0))
+    with contextlib.closing(hasty):
+        hasty.blpop("nothing", 5)
+
+
 def test_same_results_with_and_without(client: Any, recorder: Recorder) -> None:
-    def outcomes() -> dict[str, Any]:
+    def found() -> dict[str, Any]:
         client.flushall()
-        found = {}
-        for name, operation in OPERATIONS.items():
-            try:
-                found[name] = operation(client)
-            except Exception as error:
-                found[name] = (type(error), error.args, type(error.__cause__), type(error.__context__))
-        return found
+        return outcomes(OPERATIONS, client)
 
     unpatch("redis")
-    without = outcomes()
+    without = found()
     assert recorder.take() == []
     patch(redis=True)
-    assert outcomes() == without
+    assert found() == without
     assert len(recorder.take()) > len(OPERATIONS)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -12,8 +12,9 @@ import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 
-from ddmiddleware import patch
+from ddmiddleware import patch, unpatch
 from ddmiddleware.tracing import active, default_tracer
+from tests.integrations.likeness import awaited_outcomes, cancelled
 from tests.integrations.recorder import Recorder, failed
 from tests.integrations.redis_spans import command
 
@@ -27,12 +28,11 @@ def asynchronously(redis_port: int, use: Callable[[Any], Any], **options: Any) -
     """Run *use* with an asyncio client."""
 
     async def run() -> Any:
-        client = redis.asyncio.Redis(host="127.0.0.1", port=redis_port, retry=AsyncRetry(NoBackoff(), 0), **options)
-        try:
-            return await use(client)
-        finally:
-            await client.aclose()
-            assert active.get() is None
+        options["retry"] = AsyncRetry(NoBackoff(), 0)
+        async with redis.asyncio.Redis(host="127.0.0.1", port=redis_port, **options) as client:
+            found = await use(client)
+        assert active.get() is None
+        return found
 
     return asyncio.run(run())
 
@@ -122,3 +122,72 @@ def test_asyncio_cancelled(how: str, redis_port: int, recorder: Recorder) -> Non
     cancelled = [("BLPOP", "asyncio.exceptions.CancelledError")] if how != "never awaited" else []
     shown = [(span["resource"], span["tags"].get("error.type")) for span in spans]
     assert shown == [("PING", None), *cancelled, ("PING", None)]
+
+
+OPERATIONS: dict[str, Callable[[Any], Awaitable[Any]]] = {
+    "set": lambda r: r.set("k", "v"),
+    "get": lambda r: r.get("k"),
+    "wrong type": lambda r: r.lpush("k", 1),
+    "unknown": lambda r: r.execute_command("NONSENSE", "a"),
+    "nothing": lambda r: r.execute_command(),
+    "unencodable": lambda r: r.set("k", object()),
+    "wrong call": lambda r: r.get(),
+    "pipeline": lambda r: r.pipeline().set("k", 1).incr("k").execute(),
+    "pipeline that fails": lambda r: r.pipeline().set("k", "x").incr("k").execute(),
+    "pipeline without raising": lambda r: shown(r.pipeline().set("k", "x").incr("k").execute(raise_on_error=False)),
+    "empty pipeline": lambda r: r.pipeline().execute(),
+    "watching": lambda r: overtaken(r),
+    "script": lambda r: r.register_script("return ARGV[1]")(args=[7]),
+    "keywords": lambda r: r.set(name="k", value="w", ex=10),
+    "iteration": lambda r: shown(collected(r.scan_iter())),
+    "lock": lambda r: r.lock("l", timeout=1).acquire(blocking=False),
+    "many at once": lambda r: asyncio.gather(*(r.get("k") for _ in range(5))),
+    "timeout": lambda r: late(r),
+    "refused": lambda _: redis.asyncio.Redis(host="127.0.0.1", port=1, retry=AsyncRetry(NoBackoff(), 0)).get("k"),
+    "out of time": lambda r: asyncio.wait_for(r.blpop("nothing", 5), 0.05),
+    "cancelled": lambda r: cancelled(r.blpop("nothing", 5), lambda: r.connection_pool._in_use_connections),
+    "after that": lambda r: r.get("k"),
+}
+
+
+async def shown(result: Awaitable[Any]) -> str:
+    """Return what cannot be compared as text."""
+    return repr(await result)
+
+
+async def collected(found: Any) -> list[Any]:
+    """Return all that is found."""
+    return sorted([each async for each in found])
+
+
+async def overtaken(client: Any) -> Any:
+    """Change a key that a transaction watches."""
+    async with client.pipeline() as pipe:
+        await pipe.watch("k")
+        await client.set("k", 5)
+        pipe.multi()
+        return await pipe.set("k", 6).execute()
+
+
+async def late(client: Any) -> Any:
+    """Wait longer than a client does."""
+    port = client.connection_pool.connection_kwargs["port"]
+    hasty = redis.asyncio.Redis(host="127.0.0.1", port=port, socket_timeout=0.2, retry=AsyncRetry(NoBackoff(), 0))
+    async with hasty:
+        return await hasty.blpop("nothing", 5)
+
+
+def test_same_results_with_and_without(redis_port: int, recorder: Recorder) -> None:
+    async def use(client: Any) -> Any:
+        with default_tracer.trace("work") as work:
+            await client.flushall()
+            found = await awaited_outcomes(OPERATIONS, client)
+            assert active.get() is work
+        return found
+
+    unpatch("redis")
+    without = asynchronously(redis_port, use)
+    assert recorder.names() == ["work"]
+    patch(redis=True)
+    assert asynchronously(redis_port, use) == without
+    assert len(recorder.take()) > len(OPERATIONS)

@@ -7,7 +7,7 @@ import io
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from structlog.processors import JSONRenderer, KeyValueRenderer
 
 from ddmiddleware import patch, unpatch
 from ddmiddleware.tracing import Span, default_settings, default_tracer
+from tests.integrations.likeness import outcomes
 from tests.integrations.recorder import Recorder
 
 Entries = list[dict[str, Any]]
@@ -234,3 +235,64 @@ def test_switched_off_by_its_setting() -> None:
     patch(structlog=True)
     assert vars(structlog.BoundLoggerBase)["_process_event"] is before
     assert "foreign_pre_chain" not in vars(formatter)
+
+
+def _picky(_logger: Any, _method: str, event: Any) -> Any:
+    if event["event"] == "fail":
+        raise OSError(5, "theirs") from LookupError("first")
+    if event["event"] == "drop":
+        raise structlog.DropEvent
+    return event
+
+
+def _rendered(logger: Any, method: str, event: Any) -> Any:
+    return 7 if event["event"] == "number" else JSONRenderer()(logger, method, event)
+
+
+def _caught(logger: Any) -> Any:
+    try:
+        {}["missing"]
+    except KeyError:
+        return logger.exception("hello")
+
+
+OPERATIONS: dict[str, Callable[[Any], Any]] = {
+    "entry": lambda log: log.info("hello", a=1),
+    "arguments": lambda log: log.warning("hello %s", "you"),
+    "bound": lambda log: log.bind(a=1).bind(b=2).unbind("a").try_unbind("c").new(d=3).info("hello"),
+    "context": lambda log: structlog.get_context(log.bind(a=1)),
+    "context of all": lambda log: structlog.contextvars.bound_contextvars(b=2)(log.info)("hello"),
+    "level": lambda log: log.debug("hello"),
+    "by number": lambda log: log.log(logging.ERROR, "hello"),
+    "exception": _caught,
+    "stack": lambda log: log.info("hello", stack_info=False),
+    "no json": lambda log: log.info("hello", a=object),
+    "awaited": lambda log: asyncio.run(log.ainfo("hello")),
+    "no event": lambda log: log.info(),
+    "event twice": lambda log: log.info("hello", event="again"),
+    "not bound": lambda log: log.unbind("a"),
+    "no such level": lambda log: log.nonsense("hello"),
+    "an error of theirs": lambda log: log.info("fail"),
+    "dropped": lambda log: log.info("drop"),
+    "not text": lambda log: log.info("number"),
+}
+
+
+@pytest.mark.parametrize("level", [logging.NOTSET, logging.INFO])
+def test_same_results_with_and_without(level: int) -> None:
+    """Entries are the same but for what is ours."""
+    chain = [structlog.contextvars.merge_contextvars, _picky, structlog.processors.add_log_level]
+    structlog.configure(
+        processors=[*chain, structlog.processors.format_exc_info, _rendered],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.ReturnLoggerFactory(),
+    )
+    unpatch("structlog")
+    without = outcomes(OPERATIONS, structlog.get_logger())
+    patch(structlog=True)
+    with_us = outcomes(OPERATIONS, structlog.get_logger())
+    entries = [name for name, result in without.items() if isinstance(result, str)]
+    assert len(entries) >= 7
+    assert all('"dd.trace_id": "0"' in with_us[name] for name in entries)
+    ours = re.compile(r', "dd\.\w+": "[^"]*"')
+    assert {name: ours.sub("", found) if name in entries else found for name, found in with_us.items()} == without

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import mako.template
 import pytest
 from mako.lookup import TemplateLookup
+from mako.runtime import Context
+from mako.template import Template
 
 from ddmiddleware import config, patch, unpatch
 from ddmiddleware.tracing import default_tracer
+from tests.integrations.likeness import outcomes
 from tests.integrations.recorder import Recorder, failed
 
 
@@ -93,7 +97,7 @@ def test_mako(folder: Path, recorder: Recorder) -> None:
     assert page.render_unicode(name="me") == "Hello me"
     assert page.render(name="me") == "Hello me"
     assert page.get_def("row").render(x=1) == "[1]"
-    assert mako.template.Template("${name}").render(name="me") == "me"
+    assert Template("${name}").render(name="me") == "me"
     with pytest.raises(NameError):
         page.render()
     file = str(folder / "page.mako")
@@ -110,7 +114,7 @@ def test_mako(folder: Path, recorder: Recorder) -> None:
 def test_service(recorder: Recorder) -> None:
     config.mako.service = "pages"
     try:
-        mako.template.Template("x").render()
+        Template("x").render()
     finally:
         config.mako.service = None
     assert [span["service"] for span in recorder.take()] == ["pages"]
@@ -120,7 +124,13 @@ def raises(environment: Any, name: str) -> Any:
     return environment.get_template(name).render()
 
 
-OPERATIONS: dict[str, Callable[[Any], Any]] = {
+def in_context(template: Any, **names: Any) -> str:
+    text = io.StringIO()
+    template.render_context(Context(text, **names))
+    return text.getvalue()
+
+
+JINJA2: dict[str, Callable[[Any], Any]] = {
     "render": lambda e: e.from_string("{{ a }}").render(a=1),
     "render a dictionary": lambda e: e.from_string("{{ a }}").render({"a": 1}),
     "pieces": lambda e: [*e.from_string("{{ a }}b").generate(a=1)],
@@ -132,24 +142,55 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "source": lambda e: e.compile("{{ a }}", raw=True),
     "wrong call": lambda e: e.from_string("x").render(1, 2),
 }
+FROM_ANOTHER = """<%
+try:
+    {}["missing"]
+except KeyError as error:
+    raise OSError(5, "theirs") from error
+%>"""
+MAKO: dict[str, Callable[[Any], Any]] = {
+    "render": lambda e: e.get_template("page.mako").render(name="me"),
+    "render_unicode": lambda e: e.get_template("page.mako").render_unicode(name="me"),
+    "bytes": lambda _: Template("${a}", output_encoding="utf-8").render(a="\u20ac"),
+    "not encodable": lambda _: Template("${a}", output_encoding="ascii").render(a="\u20ac"),
+    "within a context": lambda e: in_context(e.get_template("page.mako"), name="me"),
+    "a def": lambda e: e.get_template("page.mako").get_def("row").render(x=1),
+    "no such def": lambda e: e.get_template("page.mako").get_def("none").render(),
+    "inherits": lambda e: raises(e, "inherits.mako"),
+    "includes": lambda e: e.get_template("includes.mako").render(name="me"),
+    "includes nothing": lambda e: raises(e, "missing.mako"),
+    "missing": lambda e: raises(e, "nothing"),
+    "syntax": lambda _: Template("% if x:\n").render(),
+    "undefined": lambda e: raises(e, "page.mako"),
+    "strictly undefined": lambda _: Template("${name}", strict_undefined=True).render(),
+    "an error of theirs": lambda _: Template("${1 / 0}").render(),
+    "from another": lambda _: Template(FROM_ANOTHER).render(),
+    "handled": lambda _: Template("${1 / 0}", error_handler=lambda _context, error: error is not None).render(),
+    "shown": lambda _: re.sub("0x[0-9a-f]+", "0x", str(Template("${1 / 0}", format_exceptions=True).render())),
+    "wrong call": lambda _: Template("x").render(1),
+    "a wrong context": lambda _: Template("x").render_context(None),
+    "no context": lambda _: Template("x").render_context(),
+}
 
 
 def test_same_results_with_and_without(recorder: Recorder) -> None:
     loader = jinja2.DictLoader({"plain": "plain", "bad": "{% if %}", "includes": '{% include "plain" %}'})
-
-    def outcomes() -> dict[str, Any]:
-        environment = jinja2.Environment(loader=loader)
-        found = {}
-        for name, operation in OPERATIONS.items():
-            try:
-                found[name] = operation(environment)
-            except Exception as error:
-                found[name] = (type(error), error.args, type(error.__cause__), type(error.__context__))
-        return found
-
     unpatch()
-    without = outcomes()
+    without = outcomes(JINJA2, jinja2.Environment(loader=loader))
     assert recorder.take() == []
     patch(jinja2=True, mako=True)
-    assert outcomes() == without
+    assert outcomes(JINJA2, jinja2.Environment(loader=loader)) == without
     recorder.take()
+
+
+def test_same_results_of_mako_with_and_without(folder: Path, recorder: Recorder) -> None:
+    (folder / "inherits.mako").write_text('<%inherit file="base.mako"/>within')
+    (folder / "base.mako").write_text("<b>${self.body()}</b>")
+    (folder / "includes.mako").write_text('<%include file="page.mako"/>!')
+    (folder / "missing.mako").write_text('<%include file="nothing.mako"/>')
+    unpatch()
+    without = outcomes(MAKO, TemplateLookup([str(folder)]))
+    assert recorder.take() == []
+    patch(jinja2=True, mako=True)
+    assert outcomes(MAKO, TemplateLookup([str(folder)])) == without
+    assert len(recorder.take()) >= len(MAKO) - 4

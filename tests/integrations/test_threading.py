@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from ddmiddleware import patch, unpatch
-from ddmiddleware.tracing import Context, active, default_tracer
+from ddmiddleware.tracing import Context, active, default_tracer, guarded
+from tests.integrations.likeness import outcomes, raised
 from tests.integrations.recorder import Recorder
 
 
@@ -104,32 +106,90 @@ def test_the_threads_of_anyio_carry_nothing(recorder: Recorder) -> None:
     assert shown(recorder) == [("work", 1, 0, None), ("job", 1, 1, None), ("job", 2, 0, None)]
 
 
-def test_errors_and_wrong_calls(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    error = ValueError("theirs")
-    caught: list[Any] = []
-    monkeypatch.setattr(threading, "excepthook", lambda found: caught.append(found.exc_value))
+class Failing(threading.Thread):
+    def run(self) -> None:
+        raise LookupError("theirs") from KeyError("first")
 
-    def fail() -> None:
-        raise error
 
-    def outcomes() -> list[str]:
-        found = []
-        thread = threading.Thread(target=fail)
-        for _ in range(2):
-            try:
-                thread.start()
-                thread.join()
-            except RuntimeError as refused:
-                found.append(str(refused))
-        return found
+class Unmade(threading.Thread):
+    def __init__(self) -> None:
+        pass
 
-    with default_tracer.trace("work"):
-        patched = outcomes()
-        unpatch("threading")
-        assert outcomes() == patched == ["threads can only be started once"]
-    assert caught == [error, error]
-    assert error.__context__ is None
+
+def exits() -> None:
+    raise SystemExit(3)
+
+
+def ran(thread: Any) -> Any:
+    """Return how a thread ends."""
+    states = [thread.is_alive()]
+    thread.start()
+    thread.join(10)
+    return states, thread.is_alive(), thread.daemon, thread.name.partition("-")[0], type(thread.ident)
+
+
+def busy(use: Callable[[Any], Any]) -> Any:
+    """Return what *use* makes of a thread that waits."""
+    released = threading.Event()
+    thread = threading.Thread(target=released.wait)
+    thread.start()
+    try:
+        return use(thread)
+    finally:
+        released.set()
+        thread.join()
+
+
+def told(use: Callable[[list[Any]], Any]) -> Any:
+    """Return what *use* has a thread tell."""
+    found: list[Any] = []
+    ran(use(found))
+    return found
+
+
+current = threading.current_thread
+THREADS: dict[str, Callable[[], Any]] = {
+    "ends": lambda: ran(threading.Thread(target=job, name="mine")),
+    "keywords": lambda: told(lambda found: threading.Thread(target=found.append, args=(1,), daemon=True)),
+    "no target": lambda: ran(threading.Thread()),
+    "a subclass": lambda: ran(Worker()),
+    "a timer": lambda: ran(threading.Timer(0, job)),
+    "an error": lambda: ran(Failing()),
+    "wrong arguments": lambda: ran(threading.Thread(target=job, args=(1, 2))),
+    "not callable": lambda: ran(threading.Thread(target=3)),  # type: ignore[arg-type]  # on purpose
+    "exit": lambda: ran(threading.Thread(target=exits)),
+    "itself": lambda: told(lambda found: threading.Thread(target=lambda: found.append(current().name), name="mine")),
+    "joins itself": lambda: ran(threading.Thread(target=lambda: current().join())),
+    "attributes": lambda: told(lambda found: threading.Thread(target=lambda: found.extend(vars(current())))),
+    "timeout": lambda: busy(lambda thread: (thread.join(0.01), thread.is_alive())),
+    "twice": lambda: busy(lambda thread: thread.start()),
+    "made a daemon late": lambda: busy(lambda thread: setattr(thread, "daemon", True)),
+    "joined before": lambda: threading.Thread(target=job).join(),
+    "not made": lambda: Unmade().start(),
+    "run by hand": lambda: threading.Thread(target=job).run(),
+    "an argument too many": lambda: threading.Thread(target=job).start(1),  # type: ignore[call-arg]  # on purpose
+}
+
+
+def test_same_results_with_and_without(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarded, "raises", False)  # a call with one argument too many cannot be observed
+    uncaught: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", lambda failed: uncaught.append(raised(failed.exc_value)))
+
+    def found() -> tuple[dict[str, Any], list[Any]]:
+        uncaught.clear()
+        with default_tracer.trace("work") as work:
+            result = outcomes(THREADS), [*uncaught]
+            assert active.get() is work
+        return result
+
+    unpatch("threading")
+    without = found()
+    assert len(without[1]) == 5
     recorder.take()
+    patch(threading=True)
+    assert found() == without
+    assert {span["parent"] for span in recorder.take() if span["name"] in ("job", "subclass")} == {1}
 
 
 def test_asyncio(recorder: Recorder) -> None:
