@@ -23,8 +23,18 @@ MAIN = "3.11"  # whose tests .ci/run runs whole
 OLDER = {
     "pymongo": ("3.12.3", "4.0", "4.6", "4.9", "4.13", "4.17"),
     "elasticsearch": ("7.9.1", "7.17.12"),
+    "sqlalchemy": ("1.4.54",),
+    "celery": ("5.3.6",),
+    "redis": ("4.6.0",),
 }
-OLDER_TESTS = {"elasticsearch": "tests/integrations/test_elasticsearch7.py"}
+OLDER_TESTS = {
+    "celery": ("celery", "kombu"),
+    "elasticsearch": ("elasticsearch7",),
+    "pymongo": ("pymongo", "pymongo_asyncio"),
+    "redis": ("redis", "redis_asyncio", "redis_cluster"),
+}
+# What a library was made for, where the newest is too new for it.
+OLDER_NEEDS = {"celery": ("kombu==5.3.7",)}
 
 
 @nox.session(python=["3.10", "3.11", "3.12", "3.13", "3.14"])
@@ -43,9 +53,9 @@ def older(session: nox.Session) -> None:
     for library, versions in OLDER.items():
         for version in versions:
             with tempfile.TemporaryDirectory() as folder:
-                wanted = ("--no-deps", "--target", folder, f"{library}=={version}")
+                needs = OLDER_NEEDS.get(library, ())
+                wanted = ("--no-deps", "--target", folder, f"{library}=={version}", *needs)
                 session.run(sys.executable, "-m", "pip", "install", "-q", *wanted)
-                tests = OLDER_TESTS.get(library, f"tests/integrations/test_{library}.py")
-                session.run(
-                    sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, env={"PYTHONPATH": folder}
-                )
+                tests = [f"tests/integrations/test_{name}.py" for name in OLDER_TESTS.get(library, (library,))]
+                command = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
+                session.run(*command, env={"PYTHONPATH": folder})

@@ -13,10 +13,12 @@ from sqlalchemy import exc, orm
 from ddmiddleware import patch, patch_all, unpatch
 from ddmiddleware.integrations import is_on
 from ddmiddleware.tracing import active, default_settings
+from tests.integrations.likeness import outcomes
 from tests.integrations.recorder import Recorder, failed
-from tests.integrations.sql_spans import numbered, outcome
+from tests.integrations.sql_spans import numbered
 
 Engines = Callable[..., Any]
+SECOND = pytest.mark.skipif(sqlalchemy.__version__ < "2", reason="SQLAlchemy knows psycopg 3 from 2.0 on")
 _text = sqlalchemy.text
 
 
@@ -26,7 +28,7 @@ def _engine(recorder: Recorder) -> Iterator[Engines]:
     made = []
 
     def engine(url: str, **options: Any) -> Any:
-        made.append(sqlalchemy.create_engine(url, **options))
+        made.append(sqlalchemy.create_engine(url, future=True, **options))  # in 1.4 what is the only way in 2
         made[-1].connect().close()  # asks the server what it is
         recorder.take()
         return made[-1]
@@ -84,7 +86,7 @@ def test_statements(engine: Engines, recorder: Recorder) -> None:
     )
 
 
-@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
+@pytest.mark.parametrize("driver", ["psycopg2", pytest.param("psycopg", marks=SECOND)])
 def test_postgres(driver: str, postgres_port: int, engine: Engines, recorder: Recorder) -> None:
     """With the driver traced as well there is still one span for each statement, SQLAlchemy's."""
     patch(sqlalchemy=True, psycopg=True)
@@ -194,12 +196,12 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
 
 
 def test_same_results_with_and_without(engine: Engines) -> None:
-    def outcomes() -> dict[str, Any]:
+    def found() -> dict[str, Any]:
         with engine("sqlite://").connect() as connection:
             connection.execute(_text("create table t (a integer primary key)"))
-            return {name: str(outcome(lambda run=run: run(connection))) for name, run in OPERATIONS.items()}  # type: ignore[misc]
+            return outcomes(OPERATIONS, connection)
 
-    without = outcomes()
+    without = found()
     patch(sqlalchemy=True, sqlite3=True)
-    assert outcomes() == without
+    assert found() == without
     unpatch()
