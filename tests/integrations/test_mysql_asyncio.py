@@ -120,6 +120,26 @@ def test_same_results_with_and_without(driver: Driver) -> None:
     assert asyncio.run(found()) == without
 
 
+def test_same_results_of_the_connector_with_and_without(driver: Driver) -> None:
+    operations: dict[str, Callable[[Any, Any], Awaitable[Any]]] = {
+        **OPERATIONS,
+        "cancelled": lambda conn, _: cancelled(conn.cmd_query("select sleep(1)")),
+    }
+    del operations["after that"]  # it is lost then
+
+    async def found() -> dict[str, Any]:
+        options: dict[str, Any] = {"host": "127.0.0.1", "port": driver.port, "user": "root", "ssl_disabled": True}
+        connection = await mysql.connector.aio.connect(**options, database="test")
+        results = await awaited_outcomes(operations, connection, await connection.cursor(buffered=True))
+        await connection.shutdown()
+        return results
+
+    unpatch("mysql")
+    without = asyncio.run(found())
+    patch(mysql=True)
+    assert asyncio.run(found()) == without
+
+
 @awaited
 async def test_the_connectors(driver: Driver, recorder: Recorder) -> None:
     driver = driver._replace(component="mysql")

@@ -19,7 +19,7 @@ import valkey.cluster
 
 from ddmiddleware import patch, unpatch
 from ddmiddleware.tracing import active, default_tracer
-from tests.integrations.likeness import outcomes
+from tests.integrations.likeness import awaited_outcomes, cancelled, outcomes
 from tests.integrations.recorder import Recorder, failed
 from tests.integrations.redis_spans import command
 from tests.integrations.servers import RedisServer
@@ -158,6 +158,33 @@ def test_same_results_with_and_without(
         assert found(cluster) == without
     unpatch(name)
     assert len(recorder.take()) >= len(OPERATIONS)
+
+
+@of_each_library
+def test_same_results_with_and_without_in_asyncio(
+    name: str, library: Any, client: str, redis_cluster: RedisServer, recorder: Recorder
+) -> None:
+    operations: dict[str, Callable[[Any], Any]] = {
+        **{each: use for each, use in OPERATIONS.items() if each != "iteration"},
+        "out of time": lambda r: asyncio.wait_for(r.blpop(["nothing"], 5), 0.05),
+        "cancelled": lambda r: cancelled(r.blpop(["nothing"], 5)),
+        "after that": lambda r: r.get("k"),
+    }
+
+    async def found() -> dict[str, Any]:
+        async with getattr(library.asyncio.cluster, f"{client}Cluster")("127.0.0.1", redis_cluster.port) as cluster:
+            with default_tracer.trace("work") as work:
+                await cluster.flushall()
+                results = await awaited_outcomes(operations, cluster)
+                assert active.get() is work
+        return results
+
+    without = asyncio.run(found())
+    assert recorder.names() == ["work"]
+    patch(**{name: True})
+    assert asyncio.run(found()) == without
+    unpatch(name)
+    assert len(recorder.take()) >= len(operations)
 
 
 @pytest.mark.skipif(redis.VERSION < (6,), reason="redis has transactions of clusters from 6 on")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from sqlalchemy import exc, orm
 from ddmiddleware import patch, patch_all, unpatch
 from ddmiddleware.integrations import is_on
 from ddmiddleware.tracing import active, default_settings
-from tests.integrations.likeness import outcomes
+from tests.integrations.likeness import awaited_outcomes, cancelled, outcomes
 from tests.integrations.recorder import Recorder, failed
 from tests.integrations.sql_spans import numbered
 
@@ -205,3 +205,61 @@ def test_same_results_with_and_without(engine: Engines) -> None:
     patch(sqlalchemy=True, sqlite3=True)
     assert found() == without
     unpatch()
+
+
+AWAITED: dict[str, Callable[[Any], Awaitable[Any]]] = {
+    "rows": lambda c: rows(c.execute(_text("select 1, :a"), {"a": "2"})),
+    "many": lambda c: count(c.execute(_text("insert into t values (:a)"), [{"a": 1}, {"a": 2}])),
+    "missing": lambda c: c.execute(_text("select :a")),
+    "a broken rule": lambda c: c.execute(_text("insert into t values (1)")),
+    "rolling back": lambda c: c.rollback(),
+    "syntax": lambda c: c.execute(_text("selec")),
+    "after that": lambda c: c.rollback(),
+    "streamed": lambda c: streamed(c),
+    "driver": lambda c: rows(c.exec_driver_sql("select 1")),
+    "closed": lambda c: c.close(),
+    "after it": lambda c: c.execute(_text("select 1")),
+}
+
+
+async def rows(result: Awaitable[Any]) -> list[Any]:
+    """Return the rows of a result that is awaited."""
+    return [tuple(row) for row in (await result).fetchall()]
+
+
+async def count(result: Awaitable[Any]) -> int:
+    """Return how many rows it is of."""
+    return int((await result).rowcount)
+
+
+async def streamed(connection: Any) -> list[Any]:
+    """Return rows as they come."""
+    return [tuple(row) async for row in await connection.stream(_text("select 1"))]
+
+
+@pytest.mark.parametrize("url", ["postgresql+asyncpg://postgres@127.0.0.1:{postgres}/postgres", "sqlite+aiosqlite://"])
+def test_same_results_with_and_without_when_awaited(url: str, postgres_port: int, recorder: Recorder) -> None:
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    async def found() -> dict[str, Any]:
+        engine = create_async_engine(url.format(postgres=postgres_port))
+        async with engine.connect() as connection:
+            await connection.execute(_text("create temporary table t (a integer primary key)"))
+            await connection.commit()
+            results = await awaited_outcomes(AWAITED, connection)
+        if "postgresql" in url:
+            results |= await stopped(engine)
+        assert active.get() is None
+        await engine.dispose()
+        return results
+
+    async def stopped(engine: Any) -> dict[str, Any]:
+        async with engine.connect() as connection:
+            sleeps = connection.execute(_text("select pg_sleep(1)"))
+            return await awaited_outcomes({"cancelled": lambda: cancelled(sleeps)})
+
+    without = asyncio.run(found())
+    assert recorder.take() == []
+    patch(sqlalchemy=True, asyncpg=True, sqlite3=True)
+    assert asyncio.run(found()) == without
+    assert len(recorder.take()) >= len(AWAITED) - 4
