@@ -220,14 +220,10 @@ class Span:
 
     @property
     def _frames(self) -> int:
-        frames: int = self._trace.tracer.settings["DD_TRACE_SPAN_TRACEBACK_MAX_SIZE"]
-        return frames
+        return int(self._trace.tracer.settings["DD_TRACE_SPAN_TRACEBACK_MAX_SIZE"])
 
     def set_traceback(self, limit: int | None = None) -> None:
-        """Store the exception being handled, or else the stack of this call, as the error's stack.
-
-        *limit* is how many frames of it (``DD_TRACE_SPAN_TRACEBACK_MAX_SIZE`` where None).
-        """
+        """Store the stack of the exception being handled, or else *limit* frames of this call's, as the error's."""
         error = sys.exc_info()[1]
         if error is not None:
             self.set_exc_info(type(error), error, error.__traceback__)
@@ -248,10 +244,9 @@ class Span:
         attributes: Mapping[str, object] | None = None,
     ) -> None:
         """Link this span to the span with these ids (128 and 64 bits)."""
-        if self._links is None:
-            self._links = []
-        if len(self._links) < PER_SPAN_MAX:
-            self._links.append(link(trace_id, span_id, tracestate, flags, attributes))
+        links = self._links = self._links or []
+        if len(links) < PER_SPAN_MAX:
+            links.append(link(trace_id, span_id, tracestate, flags, attributes))
 
     def add_event(
         self, name: str, attributes: Mapping[str, object] | None = None, time_unix_nano: int | None = None
@@ -270,10 +265,9 @@ class Span:
         self._keep(exception_event(exception, attributes, timestamp, escaped, self._frames))
 
     def _keep(self, made: Event) -> None:
-        if self._events is None:
-            self._events = []
-        if len(self._events) < PER_SPAN_MAX:
-            self._events.append(made)
+        events = self._events = self._events or []
+        if len(events) < PER_SPAN_MAX:
+            events.append(made)
 
     @property
     def context(self) -> Context:
