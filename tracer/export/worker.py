@@ -168,8 +168,7 @@ class Worker:
             if deadline is None:
                 deadline = max((flush.deadline for flush in flushes), default=None)
             results = [exporter.send(deadline) for exporter in self._exporters]
-            lost = bool(flushes) and self._losses.grew()
-            delivered = all(results) and self._send_of_retired(deadline) and not lost
+            delivered = all(results) and self._send_of_retired(deadline) and not (flushes and self._losses.grew())
             self._count_kept()
             self._timers.run(self._deadline)
         finally:
