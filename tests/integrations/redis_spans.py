@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+# What any client is asked for.
+COMMANDS: dict[str, Callable[[Any], Any]] = {
+    "set": lambda r: r.set("k", "v"),
+    "get": lambda r: r.get("k"),
+    "wrong type": lambda r: r.lpush("k", 1),
+    "unknown": lambda r: r.execute_command("NONSENSE", "a"),
+    "nothing": lambda r: r.execute_command(),
+    "unencodable": lambda r: r.set("k", object()),
+    "pipeline": lambda r: r.pipeline().set("k", 1).incr("k").execute(),
+}
 
 
 def command(port: int, resource: str, length: int | None, rows: int | None, **changes: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from ddmiddleware import patch
 from ddmiddleware.tracing import active, default_tracer
 from tests.integrations.likeness import awaited_outcomes, cancelled, outcomes
 from tests.integrations.recorder import Recorder, failed
-from tests.integrations.search_spans import QUERY, SHOWN, request
+from tests.integrations.search_spans import QUERY, SEARCHES, SHOWN, request
 from tests.servers.elastic import ElasticServer
 
 
@@ -43,20 +43,9 @@ def test_requests(recorder: Recorder) -> None:
 
 
 OPERATIONS: dict[str, Callable[[Any], Any]] = {
-    "info": lambda c: c.info(),
-    "index": lambda c: c.index(index="people", id="1", body={"a": 1}),
-    "get": lambda c: c.get(index="people", id="1"),
-    "missing": lambda c: c.get(index="people", id="9"),
-    "ignored": lambda c: c.get(index="people", id="9", ignore=404),
-    "exists": lambda c: c.exists(index="people", id="1"),
-    "search": lambda c: c.search(index="people", body={"query": {"match_all": {}}}),
-    "bad": lambda c: c.search(index="people", body={"query": {"nonsense": {}}}),
-    "broken": lambda c: c.search(index="broken"),
-    "drop": lambda c: c.search(index="drop"),
+    **SEARCHES,
     "timeout": lambda c: c.get(index="slow", id="1", request_timeout=0.2),
-    "not encodable": lambda c: c.index(index="people", body={"a": object}),
     "wrong call": lambda c: c.get(),
-    "raw": lambda c: c.transport.perform_request("GET", "/people/_doc/1", headers={"accept": "application/json"}),
 }
 # As the asyncio client's only.
 AWAITED: dict[str, Callable[[Any], Awaitable[Any]]] = {

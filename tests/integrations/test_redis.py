@@ -17,7 +17,7 @@ from ddmiddleware import patch, unpatch
 from ddmiddleware.tracing import active, default_tracer
 from tests.integrations.likeness import outcomes
 from tests.integrations.recorder import Recorder, failed
-from tests.integrations.redis_spans import command
+from tests.integrations.redis_spans import COMMANDS, command
 from tests.integrations.servers import free_port
 
 
@@ -199,13 +199,7 @@ def test_no_secret_in_any_tag(redis_port: int, client: Any, recorder: Recorder) 
 
 
 OPERATIONS: dict[str, Callable[[Any], Any]] = {
-    "set": lambda r: r.set("k", "v"),
-    "get": lambda r: r.get("k"),
-    "wrong type": lambda r: r.lpush("k", 1),
-    "unknown": lambda r: r.execute_command("NONSENSE", "a"),
-    "nothing": lambda r: r.execute_command(),
-    "unencodable": lambda r: r.set("k", object()),
-    "pipeline": lambda r: r.pipeline().set("k", 1).incr("k").execute(),
+    **COMMANDS,
     "pipeline without raising": lambda r: repr(r.pipeline().set("k", "x").incr("k").execute(raise_on_error=False)),
     "keywords": lambda r: r.set(name="k", value="w", ex=10),
     "zset": lambda r: (r.zadd("z", {"a": 1}), r.zrange("z", 0, -1, withscores=True)),

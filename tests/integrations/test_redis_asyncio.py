@@ -16,7 +16,7 @@ from ddmiddleware import patch, unpatch
 from ddmiddleware.tracing import active, default_tracer
 from tests.integrations.likeness import awaited_outcomes, cancelled
 from tests.integrations.recorder import Recorder, failed
-from tests.integrations.redis_spans import command
+from tests.integrations.redis_spans import COMMANDS, command
 
 
 @pytest.fixture(autouse=True)
@@ -125,14 +125,8 @@ def test_asyncio_cancelled(how: str, redis_port: int, recorder: Recorder) -> Non
 
 
 OPERATIONS: dict[str, Callable[[Any], Awaitable[Any]]] = {
-    "set": lambda r: r.set("k", "v"),
-    "get": lambda r: r.get("k"),
-    "wrong type": lambda r: r.lpush("k", 1),
-    "unknown": lambda r: r.execute_command("NONSENSE", "a"),
-    "nothing": lambda r: r.execute_command(),
-    "unencodable": lambda r: r.set("k", object()),
+    **COMMANDS,
     "wrong call": lambda r: r.get(),
-    "pipeline": lambda r: r.pipeline().set("k", 1).incr("k").execute(),
     "pipeline that fails": lambda r: r.pipeline().set("k", "x").incr("k").execute(),
     "pipeline without raising": lambda r: shown(r.pipeline().set("k", "x").incr("k").execute(raise_on_error=False)),
     "empty pipeline": lambda r: r.pipeline().execute(),
