@@ -33,10 +33,19 @@ class Verdict:
 
 @dataclass
 class Outcome:
+    """What one benchmark found; *taken* says when, at which load and in how many rounds."""
+
     tables: list[Table] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     raw: dict[str, Any] = field(default_factory=dict)
+    taken: str = ""
+
+    @classmethod
+    def kept(cls, raw: dict[str, Any]) -> "Outcome":
+        """Return what ``dataclasses.asdict`` made of one."""
+        tables, verdicts = [Table(**one) for one in raw["tables"]], [Verdict(**one) for one in raw["verdicts"]]
+        return cls(tables, verdicts, raw["problems"], raw["raw"], raw["taken"])
 
 
 @dataclass

@@ -38,14 +38,17 @@ _HOW_TO_READ = """\
 """
 
 
-def machine(load_at_start: tuple[float, float, float]) -> list[tuple[str, str]]:
+def taken(load_at_start: float, rounds: int) -> str:
+    """When a benchmark that ends now was taken."""
+    date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    return f"{date}, load average (1 min) {load_at_start:.1f} to {os.getloadavg()[0]:.1f}, {rounds} rounds"
+
+
+def machine() -> list[tuple[str, str]]:
     """What the figures depend on; no host name and no path."""
-    loads = " / ".join(f"{load:.1f}" for load in (load_at_start[0], os.getloadavg()[0]))
     versions = ", ".join(f"{name} {version}" for name in (*PACKAGES, *OPTIONAL) if (version := _version(name)))
     return [
-        ("Date", datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")),
         ("CPU", f"{_cpu_model()}, {len(os.sched_getaffinity(0))} cores"),
-        ("Load average (1 min) at start / at end", loads),
         ("System", f"{platform.system()} {platform.release().partition('-')[0]}"),
         ("Python", f"{platform.python_implementation()} {platform.python_version()}"),
         ("Versions", versions),
@@ -95,7 +98,7 @@ def as_markdown(table: Table) -> str:
     return "\n".join([f"## {table.title}", "", *lines, "", *([table.note, ""] if table.note else [])])
 
 
-def results(outcomes: dict[str, Outcome], facts: list[tuple[str, str]], rounds: int) -> str:
+def results(outcomes: dict[str, Outcome], facts: list[tuple[str, str]]) -> str:
     """The page benchmarks/RESULTS.md."""
     verdicts = [verdict for outcome in outcomes.values() for verdict in outcome.verdicts]
     tables = [verdict_table(verdicts), *(table for outcome in outcomes.values() for table in outcome.tables)]
@@ -103,9 +106,11 @@ def results(outcomes: dict[str, Outcome], facts: list[tuple[str, str]], rounds: 
     parts = [
         "# Benchmark results",
         "",
-        f"Written by `python -m benchmarks` ({rounds} rounds). Do not edit: run it again.",
+        "Written by `python -m benchmarks`. Do not edit: run it again.",
         "",
         *(f"- {name}: {value}" for name, value in facts),
+        "- Taken, each by itself:",
+        *(f"  - {name}: {outcome.taken}" for name, outcome in outcomes.items()),
         "",
         "## How to read this",
         "",
