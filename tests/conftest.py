@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import gc
+import signal
 
 import pytest
 
 from ddmiddleware.tracing import default_tracer
 from tests.integrations.recorder import Recorder
+
+# A shell that starts something in the background has it ignore this signal, and so all that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
