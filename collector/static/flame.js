@@ -4,7 +4,9 @@
 const holder = document.getElementById("profile");
 const form = document.querySelector(".filters");
 let asked = 0;
-let query = location.search;
+// Of the page as it was loaded: who goes back and forward at once may be elsewhere in the history by now.
+const [loaded] = performance.getEntriesByType("navigation");
+let query = loaded ? new URL(loaded.name).search : location.search;
 
 // Puts the same part of another page in place of this one's.
 async function show(address, push) {
@@ -96,9 +98,9 @@ if (holder) {
     show(link.getAttribute("href"), true);
   });
   // A link to a place in the page is no way back to another one.
-  addEventListener("popstate", () => {
-    if (location.search !== query) location.reload();
-  });
+  const follow = () => void (location.search !== query && location.reload());
+  addEventListener("popstate", follow);
+  follow();
   // The search follows what is typed; the address keeps it.
   let waiting = 0;
   form.querySelector("[name=q]").addEventListener("input", () => {
