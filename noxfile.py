@@ -41,7 +41,9 @@ OLDER_NEEDS = {"celery": ("kombu==5.3.7",)}
 def core(session: nox.Session) -> None:
     """Run the tests that depend on the interpreter, against an installed copy."""
     session.install("-e", ".[dev,dev-native]" if os.environ.get("REQUIRE_SERVICES") == "1" else ".[dev]")
-    less, fewer = ([], {}) if session.python == MAIN else (["-m", "not once"], {"RANDOM_REQUESTS": "1000"})
+    less, fewer = (
+        ([], {}) if session.python == MAIN else (["-m", "not once"], {"RANDOM_REQUESTS": "1000", "EXAMPLES": "100"})
+    )
     cache = f"cache_dir=.nox/pytest-{session.python}"  # of what failed: others run beside it
     rooms = ROOMS.get(session.python, CORE)
     session.run("python", "-m", "pytest", "-o", cache, *less, *rooms, *session.posargs, env=fewer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -43,4 +44,7 @@ Anything = st.one_of(
     # Made when drawn: hypothesis itself would stumble over them.
     st.sampled_from(HOSTILE).map(lambda make: make()),
 )
-quick = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+# noxfile.py asks for fewer examples on all Pythons but one.
+quick = settings(
+    max_examples=int(os.environ.get("EXAMPLES", "300")), deadline=None, suppress_health_check=list(HealthCheck)
+)
