@@ -15,9 +15,12 @@ CORE = (
     "tests/face",
     "tests/test_layout.py",
 )
-# The middleware is pure Python, and half of the time that all take: it runs on the main and newest version.
-WITHOUT_MIDDLEWARE = tuple(room for room in CORE if room != "tests/middleware")
-ROOMS = {"3.10": WITHOUT_MIDDLEWARE, "3.12": WITHOUT_MIDDLEWARE}
+# What is pure Python takes most of the time: the middleware runs on the main and the newest version, the integrations
+# on the oldest too. What is written in C runs on all.
+ROOMS = {
+    "3.10": tuple(room for room in CORE if room != "tests/middleware"),
+    "3.12": tuple(room for room in CORE if room not in ("tests/middleware", "tests/integrations")),
+}
 MAIN = "3.11"  # whose tests .ci/run runs whole
 # Where what is patched differs from one version to the next.
 OLDER = {
