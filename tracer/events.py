@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import time_ns
 
 from ddmiddleware.tracing.errors import error_tags
+from ddmiddleware.tracing.tags import INFINITE, INT64
 from ddmiddleware.tracing.text import text
 
 TYPE_CHECKING = False  # not typing's: its import costs more than all of ours
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     Event = tuple[str, int, dict[str, Value]]
 
 PER_SPAN_MAX = 128  # as OpenTelemetry's limits for events and links of a span, and for attributes of each
-_INT64 = 1 << 63
-_INFINITE = float("inf")
 
 
 def link(
@@ -76,4 +75,4 @@ def _value(value: object) -> Value:
 
 def _fits(number: float) -> bool:
     """Return whether *number* is one on the wire: finite, and of 64 bits if it is whole."""
-    return -_INFINITE < number < _INFINITE if isinstance(number, float) else -_INT64 <= number < _INT64
+    return -INFINITE < number < INFINITE if isinstance(number, float) else -INT64 <= number < INT64

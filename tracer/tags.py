@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 SPECIAL = frozenset(
     (MANUAL_KEEP_KEY, MANUAL_DROP_KEY, SERVICE_KEY, SERVICE_VERSION_KEY, SPAN_MEASURED_KEY, "network.destination.port")
 )
-_INT64 = 1 << 63
-_INFINITE = float("inf")
+INT64 = 1 << 63
+INFINITE = float("inf")
 
 
 def set_text(span: Span, key: str, value: object) -> None:
@@ -59,10 +59,10 @@ def set_number(span: Span, key: str, value: float) -> None:
     """Set a metric; an integer beyond 64 bits becomes a tag, what is not finite is left out."""
     if isinstance(value, float):
         value = float(value)
-        if -_INFINITE < value < _INFINITE:
+        if -INFINITE < value < INFINITE:
             span._metrics[key] = value
             span._meta.pop(key, None)
-    elif -_INT64 <= value < _INT64:
+    elif -INT64 <= value < INT64:
         span._metrics[key] = int(value)
         span._meta.pop(key, None)
     else:

@@ -12,7 +12,8 @@ import pytest
 import requests
 
 from ddmiddleware import patch
-from ddmiddleware.integrations import _http_client, _httpx_headers, httplib
+from ddmiddleware.integrations import _http_client, httplib
+from ddmiddleware.integrations import httpx as integration
 from ddmiddleware.tracing import default_tracer
 from tests.integrations.http_calls import PATCHES
 from tests.integrations.recorder import Recorder
@@ -45,7 +46,7 @@ def test_the_same_bytes(
         quick, wire.heads = wire.heads, []
         assert len(late) == (3 if client in LATE else 0)
         monkeypatch.setattr(_http_client, "lines", lambda _headers: b"")
-        monkeypatch.setattr(_httpx_headers, "view", lambda _headers: None)
+        monkeypatch.setattr(integration, "_view", lambda _headers: None)
         list(client(wire.url, headers=headers))
     assert len(quick) == 3
     assert _without_numbers(quick) == _without_numbers(wire.heads)

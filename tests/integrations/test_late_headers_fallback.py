@@ -11,7 +11,8 @@ import requests
 import urllib3
 
 from ddmiddleware import patch, unpatch
-from ddmiddleware.integrations import _httpx_headers, httplib
+from ddmiddleware.integrations import httplib
+from ddmiddleware.integrations import httpx as integration
 from tests.integrations.http_calls import PATCHES
 from tests.integrations.recorder import Recorder
 from tests.integrations.wire import CLIENTS, OURS, Wire, three_by_requests
@@ -99,7 +100,7 @@ def test_where_http_client_keeps_lines_in_another_way(
 
 @pytest.mark.parametrize("name", ["httpx", "httpx async"])
 def test_where_httpx_keeps_headers_in_another_way(name: str, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_httpx_headers, "_Listed", lambda _kept: None)
+    monkeypatch.setattr(integration, "_Listed", lambda _kept: None)
     responses = list(CLIENTS[name](wire.url))
     assert all({*response.request.headers} >= OURS for response in responses)
     assert all(fields.keys() >= OURS for fields in wire.fields())
