@@ -76,6 +76,7 @@ class Delivery:
         self._buffered = 0
         self._sent = 0
         self._dropped = 0
+        self._told = 0  # of them, to who waited
         self._pause_s = 0.0
         self._retry_at = 0.0
         self._away = False
@@ -128,7 +129,17 @@ class Delivery:
         return self._retry_at
 
     def send(self, deadline: float | None) -> bool:
-        """Send all payloads in order; on the first failure keep the rest for later. Return whether none is left."""
+        """Send all payloads in order; on the first failure keep the rest for later. Return whether none is left.
+
+        Who waits for it (*deadline* is not None) is told False too where some were dropped since that was last asked.
+        """
+        none_left = self._send(deadline)
+        if deadline is None:
+            return none_left
+        lost, self._told = self._dropped > self._told, self._dropped
+        return none_left and not lost
+
+    def _send(self, deadline: float | None) -> bool:
         if self._encoder.spans:
             self._close_payload()
         if deadline is None and time.monotonic() < self._retry_at:

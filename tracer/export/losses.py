@@ -16,6 +16,7 @@ class Losses:
         self.full_spans = self.full_chunks = 0
         self.failed_spans = self.failed_chunks = 0
         self._told = False
+        self._asked = 0
 
     def counters(self) -> dict[str, int]:
         """Return them as ``tracer.stats()`` and ``HealthMetrics`` name them."""
@@ -24,6 +25,11 @@ class Losses:
             "full_traces": self.full_chunks,
             "unencoded_traces": self.failed_chunks,
         }
+
+    def grew(self) -> bool:
+        """Return whether there are more than when this was last asked."""
+        before, self._asked = self._asked, self.full_spans + self.failed_spans
+        return self._asked > before
 
     def tell(self, given_up: int, troubles: Iterable[str]) -> None:
         """Say, once, how many spans are lost: those *given_up* now, for what *troubles*, and those lost before.

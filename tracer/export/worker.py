@@ -56,7 +56,6 @@ class Worker:
         self._retired: list[Exporter] = []
         self._stale = False
         self._past: dict[str, int] = {}  # the counters of exporters that are gone
-        self._told = 0  # of the spans that were dropped, to who waited
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()  # never waited for
         self._bell: Bell | None = None
@@ -149,8 +148,9 @@ class Worker:
             self._start()
 
     def _over(self) -> bool:
-        late = self._deadline is not None and time.monotonic() > self._deadline
-        return late or not (self._queue or self._flushes)
+        if not (self._queue or self._flushes):
+            return True
+        return self._deadline is not None and time.monotonic() > self._deadline
 
     def _work(self, deadline: float | None) -> bool:
         """Encode and send what is queued now, tell those who wait for it, and return whether all was delivered."""
@@ -168,19 +168,18 @@ class Worker:
             if deadline is None:
                 deadline = max((flush.deadline for flush in flushes), default=None)
             results = [exporter.send(deadline) for exporter in self._exporters]
-            delivered = all(results) and self._send_of_retired(deadline)
-            counted = self._counters()
-            if flushes:
-                delivered, self._told = delivered and counted["dropped"] == self._told, counted["dropped"]
-            lost = self._losses.full_chunks + self._losses.failed_chunks
-            refused = counted.get("dropped_traces", 0)
-            self._sampler.delivered_rate = self._kept.rate(self._encoded_chunks + lost, lost + refused)
+            delivered = all(results) and self._send_of_retired(deadline) and not (flushes and self._losses.grew())
+            self._count_kept()
             self._timers.run(self._deadline)
         finally:
             for flush in flushes:
                 flush.delivered = delivered
                 flush.done.set()
         return delivered
+
+    def _count_kept(self) -> None:
+        lost, refused = self._losses.full_chunks + self._losses.failed_chunks, self._counters().get("dropped_traces", 0)
+        self._sampler.delivered_rate = self._kept.rate(self._encoded_chunks + lost, lost + refused)
 
     def reopen(self) -> None:
         """Send what is queued to where the settings say now; what is encoded already goes where it was meant to."""
@@ -310,8 +309,9 @@ class Worker:
     def _counters(self) -> dict[str, int]:
         found = {"waiting": self._waiting, "errors": guard.errors, **self._losses.counters()}
         found["queued_traces"] = self._encoded_chunks + len(self._queue)
-        for more in (self._past, *(exporter.stats() for exporter in self._exporters + self._retired)):
-            _add(found, more)
+        _add(found, self._past)
+        for exporter in self._exporters + self._retired:
+            _add(found, exporter.stats())
         return found
 
 
