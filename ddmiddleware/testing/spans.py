@@ -77,7 +77,7 @@ class Spans:
         self._spans.extend(chunk)
 
     def _all(self) -> list[FinishedSpan]:
-        return [_finished(span) for span in sorted(self._spans[:], key=lambda span: span.start_ns)]
+        return [_finished(span) for span in sorted(self._spans[:], key=_started)]
 
     def __iter__(self) -> Iterator[FinishedSpan]:
         return iter(self._all())
@@ -150,6 +150,11 @@ class Spans:
         numbers = {span.span_id: number for number, span in enumerate(spans, 1)}
         traces = {trace_id: number for number, trace_id in enumerate(dict.fromkeys(span.trace_id for span in spans), 1)}
         return [_snapshot(span, numbers, traces) for span in spans]
+
+
+def _started(span: Span) -> int:
+    """Return when *span* was started, by the clock that all traces of a process share."""
+    return span.start_ns - span._trace.clock_offset
 
 
 def _finished(span: Span) -> FinishedSpan:
