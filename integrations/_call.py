@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Protocol
 
 from ddmiddleware.integrations._options import Options
@@ -12,8 +13,8 @@ from ddmiddleware.tracing import Span, headers_to_add, inject_headers
 class View(Protocol):
     """A shorter way to the headers of a request than the library's own mapping."""
 
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over their names, of any case."""
+    def names(self) -> AbstractSet[str]:
+        """Return their names, in lower case."""
 
     def add(self, ours: dict[str, str]) -> None:
         """Add headers of which none is there."""
@@ -78,6 +79,6 @@ class Call:
         """
         if view is None:
             return inject_headers(self.span.context, headers)
-        ours = headers_to_add(self.span.context, view)
+        ours = headers_to_add(self.span.context, view.names())
         view.add(ours)
         return ours

@@ -3,16 +3,19 @@
 https://www.python-httpx.org
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from typing import Any
 
 from ddmiddleware.integrations import _http_client
 from ddmiddleware.integrations._patching import Call, Integration
+from ddmiddleware.tracing import guarded
 
 integration = Integration("httpx", requires="httpx>=0.25", kind="client", wire="http")
 
-_NAMES_MAX = 64
-_names: dict[str, tuple[bytes, bytes]] = {}  # as they are written, and in lower case
+_REMEMBERED_MAX = 256
+_names: dict[str, tuple[bytes, bytes]] = {}  # of our headers, as they are written, and in lower case
+_lower: set[bytes] = set()
 
 
 def _redirected(_client: Any, request: Any, **_options: Any) -> bool:
@@ -51,6 +54,27 @@ def response(call: Call, result: Any) -> None:
     _http_client.answered(call, result.status_code)
 
 
+@integration.replaces("httpx:Cookies.extract_cookies")
+def cookies(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Leave our headers out of the request that is copied for the cookie jar: that takes longer than to send them."""
+
+    @wraps(original)
+    def extract_cookies(self: Any, response: Any) -> Any:
+        headers = kept = None
+        with guarded:
+            found = response.request.headers
+            if _view(found) is not None:
+                headers, kept = found, found._list
+                headers._list = [item for item in kept if item[1] not in _lower]
+        try:
+            return original(self, response)
+        finally:
+            if headers is not None:
+                headers._list = kept
+
+    return extract_cookies
+
+
 class _Listed:
     """The headers where httpx keeps them: each that is set in its own way is compared with all that are there."""
 
@@ -59,18 +83,28 @@ class _Listed:
     def __init__(self, kept: list[tuple[bytes, bytes, bytes]]) -> None:
         self._kept = kept
 
-    def __iter__(self) -> Iterator[str]:
-        return iter([item[1].decode("latin-1") for item in self._kept])
+    def names(self) -> frozenset[str]:
+        """Return their names, in lower case."""
+        return _decoded(tuple([item[1] for item in self._kept]))
 
     def add(self, ours: dict[str, str]) -> None:
         """Add headers of which none is there."""
-        self._kept.extend([(_names.get(name) or _name(name)) + (value.encode(),) for name, value in ours.items()])
+        for name, value in ours.items():
+            written, lower = _names.get(name) or _name(name)
+            self._kept.append((written, lower, value.encode()))
+
+
+# A client's requests have the same names again and again.
+@lru_cache(maxsize=_REMEMBERED_MAX)
+def _decoded(names: tuple[bytes, ...]) -> frozenset[str]:
+    return frozenset(name.decode("latin-1") for name in names)
 
 
 def _name(name: str) -> tuple[bytes, bytes]:
     both = name.encode(), name.lower().encode()
-    if len(_names) < _NAMES_MAX:
+    if len(_names) < _REMEMBERED_MAX:
         _names[name] = both
+        _lower.add(both[1])
     return both
 
 

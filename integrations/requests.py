@@ -4,7 +4,7 @@ https://requests.readthedocs.io
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import KeysView
 from typing import Any
 
 from ddmiddleware.integrations import _http_client
@@ -43,8 +43,9 @@ class _Stored:
     def __init__(self, store: OrderedDict[str, tuple[str, str]]) -> None:
         self._store = store
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._store)
+    def names(self) -> KeysView[str]:
+        """Return their names, in lower case."""
+        return self._store.keys()
 
     def add(self, ours: dict[str, str]) -> None:
         """Add headers of which none is there."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import http.cookiejar
 import re
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
@@ -77,6 +79,32 @@ def test_cookies_are_kept(client: Callable[..., Iterator[Any]], wire: Wire) -> N
     list(client(wire.url))
     if client is not three_by_urllib3:
         assert [fields.get("cookie") for fields in wire.fields()] == [None, "seen=1", "seen=1"]
+
+
+@pytest.mark.parametrize("error", [None, LookupError("theirs")])
+def test_a_cookie_jar_is_shown_the_headers_of_others(error: Exception | None, recorder: Recorder) -> None:
+    shown: list[set[str]] = []
+
+    class Jar(http.cookiejar.CookieJar):
+        def extract_cookies(self, response: Any, request: Any) -> None:
+            shown.append({name.lower() for name, _ in request.header_items()})
+            if error is not None:
+                raise error
+            super().extract_cookies(response, request)
+
+    answer = httpx.MockTransport(lambda _: httpx.Response(200, headers={"Set-Cookie": "seen=1"}))
+    request = httpx.Request("GET", "http://test/", headers={"X-Own": "1"})
+    with (
+        httpx.Client(transport=answer, cookies=Jar()) as client,
+        pytest.raises(LookupError) if error else nullcontext(),
+    ):
+        client.send(request)
+        assert client.cookies["seen"] == "1"
+    (names,) = shown
+    assert "x-own" in names
+    assert not names & OURS
+    assert request.headers.keys() >= OURS
+    assert recorder.take()[0]["error"] == bool(error)
 
 
 def test_an_adapter_and_hooks_see_them(wire: Wire) -> None:

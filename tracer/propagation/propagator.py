@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
+from collections.abc import Set as AbstractSet
 from functools import partial
 
 from ddmiddleware.tracing.constants import LAST_PARENT_KEY
@@ -150,20 +151,17 @@ class Propagator:
         What the caller set stays: with one header of a trace context there, of whatever style, nothing is added, and
         where baggage is there, none is.
         """
-        ours = self.to_add(context, headers)
+        ours = self.to_add(context, {name.lower() for name in headers if isinstance(name, str)})
         for name, value in ours.items():
             headers[name] = value
         return ours
 
-    def to_add(self, context: Context, names: Iterable[object]) -> dict[str, str]:
-        """Return what ``inject_into`` adds to headers of these *names*."""
+    def to_add(self, context: Context, there: AbstractSet[str]) -> dict[str, str]:
+        """Return what ``inject_into`` adds where *there* are headers of these names, in lower case."""
         ours = self.inject(context)
-        if not ours:
-            return ours
-        there = {name.lower() for name in names if isinstance(name, str)}
-        if not there.isdisjoint(self._of_traces):
+        if not self._of_traces.isdisjoint(there):
             return {}
-        for name in there.intersection(ours):
+        for name in ours.keys() & there:
             del ours[name]
         return ours
 
