@@ -130,6 +130,8 @@ static PyMethodDef functions[] = {
     {"to_redact", (PyCFunction)(void (*)(void))ddmiddleware_to_redact, METH_FASTCALL,
      "Return those spans of a chunk that may hold something to redact."},
     {"holds", (PyCFunction)(void (*)(void))ddmiddleware_holds, METH_FASTCALL, "Say whether a text holds one of words."},
+    {"has_digits", (PyCFunction)(void (*)(void))ddmiddleware_has_digits, METH_FASTCALL,
+     "Say whether a text may hold so many digits."},
     {"encode", (PyCFunction)(void (*)(void))ddmiddleware_encode, METH_FASTCALL,
      "Return the bytes of a chunk, or None where something in it is unusual."},
     {NULL, NULL, 0, NULL},

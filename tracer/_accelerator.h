@@ -49,6 +49,7 @@ int ddmiddleware_replace_methods_of_guards(PyTypeObject *guards);
 
 /* _redact.c */
 PyObject *ddmiddleware_holds(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
+PyObject *ddmiddleware_has_digits(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 PyObject *ddmiddleware_to_redact(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 
 /* _encode.c */

@@ -184,3 +184,25 @@ ddmiddleware_to_redact(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ss
     }
     return left;
 }
+
+/* Whether *text* may hold *count* digits: the twin of has_digits (secrets.py), which may always say so. */
+PyObject *
+ddmiddleware_has_digits(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 2) {
+        PyErr_SetString(PyExc_TypeError, "has_digits() takes a text and a count");
+        return NULL;
+    }
+    if (!PyUnicode_CheckExact(args[0]) || PyUnicode_KIND(args[0]) != PyUnicode_1BYTE_KIND) {
+        Py_RETURN_TRUE; /* others' digits are digits as well */
+    }
+    Py_ssize_t left = PyLong_AsSsize_t(args[1]);
+    if (left < 0 && PyErr_Occurred()) {
+        return NULL;
+    }
+    const Py_UCS1 *at = PyUnicode_1BYTE_DATA(args[0]), *end = at + PyUnicode_GET_LENGTH(args[0]);
+    for (; at < end && left > 0; at++) {
+        left -= *at >= '0' && *at <= '9';
+    }
+    return PyBool_FromLong(left == 0);
+}

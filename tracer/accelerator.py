@@ -1,8 +1,8 @@
 """The hottest functions in C (``_accelerator.c``), where they could be built; the pure Python runs elsewhere.
 
 The Python functions are the specification: ``start`` and ``start_inside``, five methods of ``Span``, two of ``Guard``,
-what ``Redaction._redact`` looks at first, ``holds`` of secrets.py, and ``EncoderV05._encode``. They take over whatever
-the C functions find unusual.
+what ``Redaction._redact`` looks at first, ``holds`` and ``has_digits`` of secrets.py, and ``EncoderV05._encode``. They
+take over whatever the C functions find unusual.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from ddmiddleware.tracing.accelerator import (
     start_inside_in_python,
 )
 from ddmiddleware.tracing.guard import Guard, guard
-from ddmiddleware.tracing.secrets import holds_in_python
+from ddmiddleware.tracing.secrets import has_digits_in_python, holds_in_python
 from ddmiddleware.tracing.settings import Settings
 from tests.recording_agent import RecordingAgent
 
@@ -60,6 +60,7 @@ def twin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr("ddmiddleware.tracing.tracer.start_inside", start_inside_in_python)
         monkeypatch.setattr("ddmiddleware.tracing.root.start", start_in_python)
         monkeypatch.setattr("ddmiddleware.tracing.secrets.holds", holds_in_python)
+        monkeypatch.setattr("ddmiddleware.tracing.secrets.has_digits", has_digits_in_python)
         for name, method in methods_in_python.items():
             monkeypatch.setattr(Span, name, method)
         for name, method in guards_in_python.items():

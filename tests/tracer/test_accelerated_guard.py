@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import pytest
 
@@ -57,3 +58,15 @@ def test_what_is_no_text_holds_nothing_alike() -> None:
             holds("text", (5,))
     with pytest.raises(TypeError):
         accelerator.holds("text", ["a"])
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("", 0), ("1", 0), ("a12b3", 3), ("a12b", 3), ("é1²", 1), ("é²", 1), ("\u0661", 1), ("\u0661", 9)],
+)
+def test_digits_are_counted(text: str, count: int) -> None:
+    """Of texts beyond Latin-1 no more is said than that they may be there."""
+    assert accelerator.has_digits(text, count) is (len(re.findall(r"\d", text)) >= count or not text < "\u0100")
+    for wrong in (("1",), ("1", "1")):
+        with pytest.raises(TypeError):
+            accelerator.has_digits(*wrong)
