@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
@@ -14,7 +15,7 @@ from pymemcache.client.hash import HashClient
 from ddmiddleware import patch, unpatch
 from ddmiddleware.tracing import active, default_tracer
 from tests.integrations.examples_stores import ABSENT
-from tests.integrations.likeness import outcomes
+from tests.integrations.likeness import outcome, outcomes
 from tests.integrations.recorder import Recorder, failed
 from tests.integrations.servers import free_port
 
@@ -148,6 +149,31 @@ def test_nobody_listens(library: str, recorder: Recorder) -> None:
     tags = failed(caught.value)
     tags["error.stack"] = tags["error.stack"].removeprefix("builtins.")
     assert recorder.take() == [command(library, port, "get", error=1, tags=tags)]
+
+
+def test_a_server_that_does_not_answer(library: str, recorder: Recorder) -> None:
+    """The time-outs are the library's own, and so is what comes of them: pylibmc's None, and then that it is down."""
+
+    def found(port: int) -> list[Any]:
+        client: Any
+        if library == "pymemcache":
+            client = pymemcache.Client(("127.0.0.1", port), timeout=0.3)
+        else:
+            client = pylibmc.Client([f"127.0.0.1:{port}"], behaviors={"receive_timeout": 300_000, "_poll_timeout": 300})
+        with default_tracer.trace("work") as work:
+            outcomes = [outcome(lambda: client.get("key")) for _ in range(2)]
+            assert active.get() is work
+        return outcomes
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        unpatch(library)
+        without = found(server.getsockname()[1])
+        recorder.take()
+        patch(**{library: True})
+        assert found(server.getsockname()[1]) == without
+    assert without != [None, None]
+    spans = [span for span in recorder.take() if span["name"] != "work"]
+    assert [span["error"] for span in spans] == [int(each is not None) for each in without]
 
 
 OPERATIONS: dict[str, Callable[[Any], Any]] = {
