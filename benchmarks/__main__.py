@@ -13,6 +13,7 @@ from benchmarks.down import measure_down
 from benchmarks.figures import Outcome
 from benchmarks.hold import measure_hold
 from benchmarks.imports import measure_import
+from benchmarks.instructions import measure_instructions
 from benchmarks.peers import ROOT, WORK
 from benchmarks.processes import Progress
 from benchmarks.profiling import measure_profiler
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[int, bool, Progress], Outcome]] = {
     "requests": measure_requests,
     "served": measure_served,
     "calls": measure_calls,
+    "instructions": measure_instructions,
     "down": measure_down,
     "profiler": measure_profiler,
 }
@@ -37,7 +39,7 @@ BENCHMARKS: dict[str, Callable[[int, bool, Progress], Outcome]] = {
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure ddmiddleware, ddtrace and OpenTelemetry side by side, in CPU time.",
+        description="Measure ddmiddleware, ddtrace and OpenTelemetry side by side, in CPU time and in instructions.",
         epilog="Exit status: 0 when all was measured, 1 when a budget is exceeded with --check, 2 when something "
         "was not measured. Raw figures go to benchmarks/.work/; full runs and --again write benchmarks/RESULTS.md.",
     )

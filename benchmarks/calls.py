@@ -11,7 +11,7 @@ from benchmarks.servers import http_server, redis_server
 
 # 50 requests of 10 calls are 550 spans, below every queue limit.
 _REQUESTS, _CALLS = 50, 10
-_OF_DDTRACE = 0.3
+OF_DDTRACE = 0.3
 
 
 def measure_calls(rounds: int, quick: bool, progress: Progress) -> Outcome:
@@ -45,7 +45,7 @@ def measure_calls(rounds: int, quick: bool, progress: Progress) -> Outcome:
     verdicts = []
     for case in CLIENTS:
         ddtraces = worst(_added_ratio(cells, peer, case) for peer in DDTRACES)
-        verdicts.append(Verdict(f"CPU added per {case}, of ddtrace", _OF_DDTRACE, ddtraces, "x"))
+        verdicts.append(Verdict(f"CPU added per {case}, of ddtrace", OF_DDTRACE, ddtraces, "x"))
     return Outcome(tables, verdicts, cells.problems(), cells.raw())
 
 

@@ -29,6 +29,8 @@ _HOW_TO_READ = """\
   ddtrace are judged against whichever of its two configurations is the cheaper one.
 - Peers run at their defaults with every trace sampled, and send to a real server in another process, which decodes what
   it got. A row counts only when every span and tag arrived.
+- What a request or a call adds is the difference of two such figures, and on a busy machine mostly chance: the columns
+  show from what to what. Instructions, which valgrind counts, are the same in every run, and say how much is done.
 - Spans are made in bursts of about 1000 and flushed inside the measured time; what a peer does on its own while others
   have their turn (heartbeats of ddtrace, for one) is not counted.
 - Profilers look at stacks only, 100 times a second whatever that costs (their defaults keep to about 1 % of the CPU).

@@ -20,7 +20,7 @@ static struct {
     PyObject *report;  /* report(lock, verb, ns), NULL while stopped */
     PyObject *wanted;  /* by the name of the module that makes a lock */
     PyObject *decide;  /* decide(name), for names that are not there yet */
-    PyObject *name_key, *real_key;
+    PyObject *name_key, *real_key, *acquire_key, *release_key;
     PyObject *passed_over; /* a code object that makes locks for its caller */
 } locks;
 
@@ -87,8 +87,8 @@ make(PyTypeObject *type, PyObject *args, PyObject *kwargs, int recursive)
     struct frame frames[2];
     self->real = real;
     self->recursive = recursive;
-    self->real_acquire = PyObject_GetAttrString(real, "acquire");
-    self->real_release = PyObject_GetAttrString(real, "release");
+    self->real_acquire = PyObject_GetAttr(real, locks.acquire_key);
+    self->real_release = PyObject_GetAttr(real, locks.release_key);
     if (self->real_acquire == NULL || self->real_release == NULL) {
         Py_DECREF(self);
         return NULL;
@@ -388,7 +388,10 @@ PyInit__locks(void)
     PyObject *module = NULL;
     locks.name_key = PyUnicode_InternFromString("__name__");
     locks.real_key = PyUnicode_InternFromString("_real");
-    if (locks.name_key == NULL || locks.real_key == NULL || PyType_Ready(&lock_type) < 0 || PyType_Ready(&rlock_type) < 0 ||
+    locks.acquire_key = PyUnicode_InternFromString("acquire");
+    locks.release_key = PyUnicode_InternFromString("release");
+    if (locks.name_key == NULL || locks.real_key == NULL || locks.acquire_key == NULL || locks.release_key == NULL ||
+        PyType_Ready(&lock_type) < 0 || PyType_Ready(&rlock_type) < 0 ||
         (module = PyModule_Create(&definition)) == NULL) {
         return NULL;
     }
