@@ -93,14 +93,14 @@ make(PyTypeObject *type, PyObject *args, PyObject *kwargs, int recursive)
         Py_DECREF(self);
         return NULL;
     }
-    int count = walk_thread(PyThreadState_Get(), frames, 2), place = 0;
-    if (count > 1 && (PyObject *)frames[0].code == locks.passed_over) {
-        place = 1;
+    int count = walk_thread(PyThreadState_Get(), frames, 1);
+    if (count > 0 && (PyObject *)frames[0].code == locks.passed_over) {
+        count = walk_thread(PyThreadState_Get(), frames, 2);
     }
     if (count > 0) {
-        Py_INCREF(frames[place].code);
-        self->code = frames[place].code;
-        self->offset = frames[place].offset;
+        Py_INCREF(frames[count - 1].code);
+        self->code = frames[count - 1].code;
+        self->offset = frames[count - 1].offset;
     }
     return (PyObject *)self;
 }
