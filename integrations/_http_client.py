@@ -28,13 +28,20 @@ _injected: OrderedDict[str, dict[str, str]] = OrderedDict()
 _sent: OrderedDict[int, int] = OrderedDict()  # the latest spans, each with the id of its request's headers
 
 
-def sent(call: Call, method: str, url: str, headers: MutableMapping[str, str] | None, view: View | None = None) -> None:
+def sent(
+    call: Call,
+    method: str,
+    url: str | tuple[str, str, str],
+    headers: MutableMapping[str, str] | None,
+    view: View | None = None,
+) -> None:
     """Describe an outgoing request and add the headers that continue the trace.
 
     The resource is ``METHOD host``, for a raw path would give every request its own; ``http.url`` goes without
-    credentials, query and fragment. *view* is a shorter way to *headers*.
+    credentials, query and fragment. *url* may be what is left of it then, as scheme, authority and path. *view* is a
+    shorter way to *headers*.
     """
-    scheme, authority, path = _split(url)
+    scheme, authority, path = url if isinstance(url, tuple) else _split(url)
     address, host, port = _address(authority)
     if port:
         call.metrics["network.destination.port"] = port

@@ -26,7 +26,10 @@ def _redirected(_client: Any, request: Any, **_options: Any) -> bool:
 @integration.traces("httpx:Client.send", "httpx:AsyncClient.send", name="http.request", type="http", again=_redirected)
 def request(call: Call) -> None:
     outgoing = call.arg(0, "request")
-    _http_client.sent(call, outgoing.method, str(outgoing.url), outgoing.headers, _view(outgoing.headers))
+    url = outgoing.url
+    # In parts, for httpx would join them, as text, from just these.
+    parts = url.scheme, url.netloc.decode(), url.raw_path.partition(b"?")[0].decode()
+    _http_client.sent(call, outgoing.method, parts, outgoing.headers, _view(outgoing.headers))
 
 
 # _send_single_request, because redirects are followed within send, and each is a request of its own.
@@ -60,16 +63,17 @@ def cookies(original: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(original)
     def extract_cookies(self: Any, response: Any) -> Any:
-        headers = kept = None
+        headers: Any = None
+        kept = None
         with guarded:
-            found = response.request.headers
-            if _view(found) is not None:
-                headers, kept = found, found._list
+            headers = response.request.headers
+            kept = _list(headers)
+            if kept is not None:
                 headers._list = [item for item in kept if item[1] not in _lower]
         try:
             return original(self, response)
         finally:
-            if headers is not None:
+            if kept is not None:
                 headers._list = kept
 
     return extract_cookies
@@ -108,10 +112,13 @@ def _name(name: str) -> tuple[bytes, bytes]:
     return both
 
 
-def _view(headers: Any) -> _Listed | None:
-    """Return a shorter way to *headers*, or None where it is not known how they are kept.
-
-    That is a list of a name, the same in lower case, and a value.
-    """
+def _list(headers: Any) -> list[tuple[bytes, bytes, bytes]] | None:
+    """Return of each header its name, the same in lower case, and its value; None where they are kept otherwise."""
     kept = getattr(headers, "_list", None)
-    return _Listed(kept) if type(kept) is list and kept and len(kept[0]) == 3 else None
+    return kept if type(kept) is list and kept and len(kept[0]) == 3 else None
+
+
+def _view(headers: Any) -> _Listed | None:
+    """Return a shorter way to *headers*, where there is one."""
+    kept = _list(headers)
+    return None if kept is None else _Listed(kept)

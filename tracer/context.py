@@ -232,6 +232,16 @@ def _priority(value: object) -> int | None:
     return int(value) if isinstance(value, int) and -_PRIORITIES < value < _PRIORITIES else None
 
 
+def context_of(trace_id: int, span_id: int, trace: LocalTrace) -> Context:
+    """Return the context of a span; calling the class takes four times as long."""
+    context = Context.__new__(Context)
+    context.trace_id = trace_id
+    context.span_id = span_id
+    context._links = None
+    context._propagated = trace
+    return context
+
+
 active: ContextVar[Span | Context | None] = ContextVar("ddmiddleware_active", default=None)
 
 

@@ -6,7 +6,7 @@ import sys
 from time import monotonic_ns
 
 from ddmiddleware.tracing.constants import ERROR_STACK
-from ddmiddleware.tracing.context import NEVER, Context, LocalTrace, active
+from ddmiddleware.tracing.context import NEVER, Context, LocalTrace, active, context_of
 from ddmiddleware.tracing.errors import calling_stack, error_tags, is_error
 from ddmiddleware.tracing.events import PER_SPAN_MAX, event, exception_event, link
 from ddmiddleware.tracing.guard import guard
@@ -272,7 +272,7 @@ class Span:
     @property
     def context(self) -> Context:
         """The ids of this span with what its trace carries."""
-        return Context(self.trace_id, self.span_id, propagated=self._trace)
+        return context_of(self.trace_id, self.span_id, self._trace)
 
     @property
     def finished(self) -> bool:
