@@ -37,8 +37,8 @@ def measure_calls(rounds: int, quick: bool, progress: Progress) -> Outcome:
             f"CPU per call: {case}",
             ("peer", "CPU us per call", "added us", "ddmiddleware / peer, added"),
             [_row(cells, peer, case) for peer in (NOTHING, *TRACERS)],
-            "Whole process; ten calls within a span of their own; median over rounds (min-max); added = minus the same "
-            "round's baseline.",
+            "Whole process; ten calls within a span of their own; least of three passes, median over rounds (min-max); "
+            "added = minus the same round's baseline.",
         )
         for case in CLIENTS
     ]

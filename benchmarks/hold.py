@@ -1,5 +1,7 @@
 """How long an exporter keeps the application waiting: the longest time that another thread could not run meanwhile."""
 
+import statistics
+
 from benchmarks.figures import Outcome, Table, Verdict, ratios
 from benchmarks.peers import NOTHING, OURS, TRACERS
 from benchmarks.processes import Child, Progress, Sink
@@ -16,7 +18,7 @@ def measure_hold(rounds: int, quick: bool, progress: Progress) -> Outcome:
     def measure(child: Child, _sink: Sink, case: str) -> Pass:
         return Pass(child.ask("hold", shape=case, bursts=bursts)["longest_s"] * 1e6, {})
 
-    cells = take_turns(peers, [_CASE], rounds, 3, measure, progress)
+    cells = take_turns(peers, [_CASE], rounds, 3, measure, progress, of_passes=statistics.median)
     rows = []
     for peer in peers:
         series = cells.get(peer, _CASE)

@@ -32,7 +32,7 @@ def measure_spans(rounds: int, quick: bool, progress: Progress) -> Outcome:
             f"CPU per span: {shape.title}",
             ("peer", "CPU us per span", "ddmiddleware / peer", "delivered", "bytes per span"),
             [_span_row(cells, peer, case) for peer in TRACERS],
-            "Whole process, made to sent; median over rounds (min-max), ratio per round.",
+            "Whole process, made to sent; least of three passes, median over rounds (min-max), ratio per round.",
         )
         for case, shape in SHAPES.items()
     ]

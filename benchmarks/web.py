@@ -47,7 +47,8 @@ def measure_requests(rounds: int, quick: bool, progress: Progress) -> Outcome:
             f"CPU per request: {LABELS[case]}, hello with an int parameter",
             ("peer", "CPU us per request", "added us", "ddmiddleware / peer, added", "spans per request"),
             [_request_row(cells, peer, case) for peer in (NOTHING, *TRACERS)],
-            "Whole process; median over rounds (min-max); added = minus the same round's baseline.",
+            "Whole process; least of three passes, median over rounds (min-max); added = minus the same round's "
+            "baseline.",
         )
         for case in APPS
     ]
