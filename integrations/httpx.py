@@ -66,7 +66,7 @@ def cookies(original: Callable[..., Any]) -> Callable[..., Any]:
         headers: Any = None
         kept = None
         with guarded:
-            headers = response.request.headers
+            headers = getattr(getattr(response, "_request", None), "headers", None)
             kept = _list(headers)
             if kept is not None:
                 headers._list = [item for item in kept if item[1] not in _lower]

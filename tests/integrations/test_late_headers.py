@@ -107,6 +107,11 @@ def test_a_cookie_jar_is_shown_the_headers_of_others(error: Exception | None, re
     assert recorder.take()[0]["error"] == bool(error)
 
 
+def test_a_response_without_a_request_has_no_cookies() -> None:
+    with pytest.raises(RuntimeError, match="request instance has not been set"):
+        httpx.Cookies().extract_cookies(httpx.Response(200))
+
+
 def test_an_adapter_and_hooks_see_them(wire: Wire) -> None:
     seen: list[Any] = []
 
